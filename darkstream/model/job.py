@@ -1,0 +1,204 @@
+"""A job and how it ends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from darkstream.model.base import (
+    ContentId,
+    DispatchId,
+    FencingToken,
+    Fingerprint,
+    Frozen,
+    JobId,
+    LibraryId,
+    NodeName,
+    Priority,
+    ScanId,
+)
+from darkstream.model.media import Finding
+from darkstream.model.preset import Preset
+
+
+class JobStatus(StrEnum):
+    """Where a job is: the last five are ends."""
+
+    queued = "queued"
+    dispatched = "dispatched"
+    running = "running"
+    done = "done"
+    failed = "failed"
+    skipped = "skipped"
+    rejected = "rejected"
+    cancelled = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to the job unless it is retried."""
+        return self not in {JobStatus.queued, JobStatus.dispatched, JobStatus.running}
+
+
+DecisionName = Literal["convert", "remux", "skip", "reject"]
+
+
+class OutputFile(Frozen):
+    """One published file: path relative to the destination."""
+
+    path: bytes
+    size: int
+    blake3: str
+
+
+class Outcome(Frozen):
+    """What a worker says at the end of an attempt; `reason` is one sentence for the user.
+
+    `status` is an end. `log` is the tail of the tools' output, `command` the shell-quoted argv.
+    """
+
+    status: Literal["done", "failed", "skipped", "rejected", "cancelled"]
+    decision: DecisionName | None = None
+    reason: str = ""
+    findings: tuple[Finding, ...] = ()
+    outputs: tuple[OutputFile, ...] = ()
+    presentation: bytes | None = None
+    """What to open first: the single file, or the HLS master playlist."""
+    output_bytes: int = 0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    reused: JobId | None = None
+    """The job whose result was linked or copied instead of encoding again."""
+    media: dict[str, Any] | None = None
+    plan: dict[str, Any] | None = None
+    verification: dict[str, Any] | None = None
+    command: str | None = None
+    log: str = ""
+
+
+class Progress(Frozen):
+    """How far a running job is; `done` is 0 to 1, None where the duration is unknown."""
+
+    step: str
+    done: float | None = None
+    frame: int | None = None
+    fps: float | None = None
+    speed: float | None = None
+    eta_s: float | None = None
+
+
+class Job(Frozen):
+    """One conversion of one source by one preset, as the catalog knows it."""
+
+    id: JobId
+    status: JobStatus
+    source: str
+    """Display form of the absolute source path."""
+    source_b64: str | None = None
+    """The exact path where it is not valid UTF-8."""
+    preset: str
+    destination: str
+    library: str | None = None
+    scan: ScanId | None = None
+    pool: Literal["cpu", "gpu"]
+    queue: Literal["urgent", "normal", "bulk"]
+    priority: Priority
+    created: datetime
+    not_before: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    attempts: int = 0
+    node: NodeName | None = None
+    flow_run: str | None = None
+    cancel_requested: bool = False
+    source_bytes: int | None = None
+    progress: Progress | None = None
+    decision: DecisionName | None = None
+    reason: str = ""
+    findings: tuple[Finding, ...] = ()
+    outputs: tuple[str, ...] = ()
+    """Display forms, relative to `destination`."""
+    outputs_b64: tuple[str, ...] | None = None
+    output_bytes: int | None = None
+    wall_s: float | None = None
+    cpu_s: float | None = None
+    reused: JobId | None = None
+
+
+class Claim(Frozen):
+    """One job given to one worker: valid while its token is the newest."""
+
+    job: JobId
+    token: FencingToken
+    attempt: int
+    source: bytes
+    """Absolute path."""
+    relative: bytes
+    """Path relative to the library's root (names the output); the file name for single files."""
+    destination: bytes
+    """Absolute path of the destination directory."""
+    preset: Preset
+    library: LibraryId | None = None
+    heartbeat_s: float
+    lease_s: float
+
+
+class Reservation(Frozen):
+    """The server's answer to a plan: what the worker does next.
+
+    `encode`: go on. `reuse`: the same content and plan was published by `job` with `outputs` below
+    `destination`; link or copy it. `wait`: another job is encoding just that; the lease is over.
+    """
+
+    action: Literal["encode", "reuse", "wait"]
+    job: JobId | None = None
+    destination: bytes | None = None
+    outputs: tuple[OutputFile, ...] = ()
+    presentation: bytes | None = None
+
+
+class PublishTarget(Frozen):
+    """Final names the server reserved for a job's files, relative to the destination.
+
+    `replaces`: blake3 of the job's own earlier output at that name, which may be replaced; None:
+    nothing may be there. For an ABR presentation `path` is the directory.
+    """
+
+    path: bytes
+    replaces: str | None = None
+
+
+class ReportLine(Frozen):
+    """One line of the report: one file that was met."""
+
+    source: str
+    source_b64: str | None = None
+    decision: DecisionName
+    status: Literal["done", "failed", "skipped", "rejected", "cancelled", "planned"]
+    """`planned`: a dry run; `output_bytes` is then the estimate."""
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    outputs: tuple[str, ...] = ()
+    outputs_b64: tuple[str, ...] | None = None
+    source_bytes: int
+    output_bytes: int
+    wall_s: float
+    cpu_s: float
+    attempts: int
+    job: JobId | None
+
+
+class DispatchOrder(Frozen):
+    """One flow run to create: which jobs, where."""
+
+    id: DispatchId
+    pool: Literal["cpu", "gpu"]
+    queue: Literal["urgent", "normal", "bulk"]
+    jobs: tuple[JobId, ...]
+
+
+class ContentKey(Frozen):
+    """What makes two encodes the same."""
+
+    content: ContentId
+    fingerprint: Fingerprint

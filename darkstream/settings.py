@@ -1,0 +1,144 @@
+"""Every setting, read once in an entrance; environment variables `DARKSTREAM_<GROUP>__<NAME>`."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _state_directory() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return Path(base) / "darkstream"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Group):
+    """Where the server listens, and where clients find it."""
+
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; only loopback without sign-in."
+    )
+    port: int = Field(4280, ge=1, le=65535, description="Port to listen on.")
+    url: str | None = Field(
+        None, description="Where clients find the server; default: host and port."
+    )
+
+
+class CatalogSettings(_Group):
+    """The database of jobs."""
+
+    url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in the home.")
+
+
+class PrefectSettings(_Group):
+    """Whose Prefect runs the work."""
+
+    api_url: str | None = Field(
+        None, description="A Prefect API of yours; default: the embedded one."
+    )
+    window: int = Field(
+        64, ge=1, le=500, description="Most flow runs waiting in Prefect, per pool."
+    )
+    batch_seconds: float = Field(20.0, gt=0, description="Work put into one flow run, seconds.")
+
+
+class WorkerSettings(_Group):
+    """What one worker does at once."""
+
+    name: str | None = Field(None, description="Name of this node; default: the host's name.")
+    slots: int | None = Field(None, ge=1, description="Jobs at once; default: by the cores.")
+    pools: tuple[str, ...] = Field(("cpu", "gpu", "control"), description="Pools served.")
+
+
+class LeaseSettings(_Group):
+    """How soon a lost worker is noticed."""
+
+    heartbeat_s: float = Field(1.5, gt=0, le=10, description="Seconds between two heartbeats.")
+    expiry_s: float = Field(
+        30.0, gt=0, le=300, description="A lease not renewed for this long ends."
+    )
+    max_attempts: int = Field(
+        3, ge=1, description="Attempts of one job before it counts as failed."
+    )
+
+
+class MediaSettings(_Group):
+    """ffmpeg and its cage."""
+
+    ffmpeg: Path | None = Field(
+        None, description="ffmpeg to use; default: PATH, then PyPI's build."
+    )
+    sandbox: Literal["auto", "require"] = Field("auto", description="Refuse to work uncaged?")
+    no_progress_s: float = Field(120.0, gt=0, description="An encode that stands still is ended.")
+    probe_s: float = Field(20.0, gt=0, description="A probe that takes longer is ended.")
+    max_pixels: int = Field(8192 * 8192, gt=0, description="Larger pictures are refused.")
+    memory_bytes: int = Field(8 << 30, gt=0, description="Address space of one ffmpeg.")
+
+
+class LibrarySettings(_Group):
+    """Scanning."""
+
+    settle_s: float = Field(2.0, ge=0, description="A file unchanged for this long is complete.")
+
+
+class NotifySettings(_Group):
+    """Who is told."""
+
+    webhook_url: str | None = Field(None, description="Told of every job's and scan's end.")
+    webhook_secret: SecretStr | None = Field(
+        None, description="Standard Webhooks secret (whsec_…)."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings; nested groups by room."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DARKSTREAM_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    home: Path = Field(default_factory=_state_directory, description="Where state is kept.")
+    presets: Path | None = Field(None, description="Directory of your own presets (*.yaml).")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Log level."
+    )
+    log_format: Literal["console", "json"] = Field("console", description="Log format.")
+    server: ServerSettings = ServerSettings()
+    catalog: CatalogSettings = CatalogSettings()
+    prefect: PrefectSettings = PrefectSettings()
+    worker: WorkerSettings = WorkerSettings()
+    lease: LeaseSettings = LeaseSettings()
+    media: MediaSettings = MediaSettings()
+    library: LibrarySettings = LibrarySettings()
+    notify: NotifySettings = NotifySettings()
+
+    @cached_property
+    def server_url(self) -> str:
+        """Where clients find the server, without a trailing slash."""
+        if self.server.url:
+            return self.server.url.rstrip("/")
+        host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
+        return f"http://{host}:{self.server.port}"
+
+    @property
+    def prefect_api_url(self) -> str:
+        """The Prefect API that dispatch and workers speak to."""
+        return self.prefect.api_url or f"{self.server_url}/api"
+
+    @property
+    def catalog_url(self) -> str:
+        """SQLAlchemy URL of the catalog."""
+        return self.catalog.url or f"sqlite:///{self.home / 'catalog.db'}"
+
+    @property
+    def work_directory(self) -> Path:
+        """Where encodes live until they are published; safe to delete when nothing runs."""
+        return self.home / "work"

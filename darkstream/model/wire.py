@@ -16,8 +16,15 @@ from darkstream.model.base import (
     Priority,
 )
 from darkstream.model.capabilities import Capabilities
-from darkstream.model.job import ContentKey, Outcome, Progress, ReportLine
-from darkstream.model.library import DirectoryListing, SampledFile
+from darkstream.model.job import (
+    ContentKey,
+    JobStatus,
+    Outcome,
+    Progress,
+    PublishTarget,
+    ReportLine,
+)
+from darkstream.model.library import Candidate, DirectoryListing, SampledFile
 from darkstream.model.preset import Preset
 
 
@@ -179,6 +186,92 @@ class ScanLines(Frozen):
     lines: tuple[ReportLine, ...]
 
 
+class Health(Frozen):
+    """The server is alive."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    uptime_s: float
+
+
+class Readiness(Frozen):
+    """Whether jobs would be worked on now, and if not, why."""
+
+    ready: bool
+    reasons: tuple[str, ...] = ()
+
+
+class PresetInfo(Frozen):
+    """A preset the server knows."""
+
+    name: str
+    description: str
+
+
+class LibraryFile(Frozen):
+    """A file of a library as the catalog knows it; `path` is relative to the library's root."""
+
+    path: str
+    path_b64: str | None = None
+    size: int
+    content: ContentId | None = None
+    job: JobId | None = None
+    """The newest job of this file."""
+    status: JobStatus | None = None
+
+
+class Prioritise(Frozen):
+    """A new priority for a waiting job."""
+
+    priority: Priority
+
+
+class Reason(Frozen):
+    """Why something ended."""
+
+    reason: str
+
+
+class GoOn(Frozen):
+    """Whether the scan should go on; false once somebody cancelled it."""
+
+    go_on: bool
+
+
+class Candidates(Frozen):
+    """Files to be sampled, of the directories just sent."""
+
+    candidates: tuple[Candidate, ...]
+
+
+class WantedContent(Frozen):
+    """Paths whose full blake3 the server wants before it decides."""
+
+    paths: tuple[bytes, ...]
+
+
+class Targets(Frozen):
+    """The names reserved, in the order of the files asked for."""
+
+    targets: tuple[PublishTarget, ...]
+
+
+ProblemKind = Literal[
+    "usage",
+    "unknown_preset",
+    "invalid_preset",
+    "settings",
+    "no_such_path",
+    "not_found",
+    "conflict",
+    "lease_lost",
+    "cancelled",
+    "unavailable",
+    "internal",
+]
+"""Which error of the tree a problem stands for."""
+
+
 class Problem(Frozen):
     """RFC 9457 problem details; `id` is in the server's log."""
 
@@ -187,4 +280,4 @@ class Problem(Frozen):
     status: int
     detail: str
     id: str | None = None
-    error: Literal["usage", "not_found", "conflict", "lease_lost", "unavailable", "internal"]
+    error: ProblemKind

@@ -1,0 +1,5 @@
+"""`python -m darkstream` is `darkstream`."""
+
+from darkstream.cli.main import main
+
+main()

@@ -1,0 +1,33 @@
+"""`darkstream up`: everything on one machine, in the foreground."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+
+@click.command("up")
+@click.option("--jobs", type=click.IntRange(min=1), help="Jobs at once (default: by the cores).")
+def command(jobs: int | None) -> None:
+    """Start server, workers and deployments; Ctrl-C or SIGTERM stops everything cleanly."""
+    from darkstream.cli.session import read_settings
+    from darkstream.cli.supervisor import Supervisor
+
+    settings = read_settings()
+    environment = {} if jobs is None else {"DARKSTREAM_WORKER__SLOTS": str(jobs)}
+    supervisor = Supervisor(settings, environment=environment, log=None)
+    supervisor.stop_on_signals()
+    try:
+        supervisor.start()
+        click.echo(f"DarkStream starts on {settings.server_url} (state in {settings.home}) …")
+        supervisor.wait_ready()
+        if not supervisor.stopping:
+            click.echo(f"Ready. Prefect's page: {settings.server_url}/prefect")
+            click.echo(f"For Prefect's own commands: export PREFECT_API_URL={settings.server_url}/api")
+            click.echo("Ctrl-C stops everything; jobs go on at the next start.")
+        while not supervisor.stopping:
+            supervisor.watch()
+            time.sleep(0.5)
+    finally:
+        supervisor.stop()

@@ -122,7 +122,7 @@ class Client:
     def jobs(
         self,
         *,
-        status: JobStatus | None = None,
+        status: JobStatus | str | None = None,
         library: str | None = None,
         scan: int | None = None,
         after: int | None = None,

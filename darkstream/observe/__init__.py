@@ -1,0 +1,1 @@
+"""Logs, progress and the cancel token: anyone may use them."""

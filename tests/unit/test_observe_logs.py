@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from darkstream.observe.logs import configure
+from darkstream.observe.redaction import redact
+from darkstream.settings import Settings
+
+
+@pytest.fixture
+def logs_restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def _settings(tmp_path: Path, log_format: str) -> Settings:
+    return Settings.model_validate({"home": tmp_path, "log_format": log_format})
+
+
+def test_json_lines_hold_event_level_fields_and_the_exception(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], logs_restored: None
+) -> None:
+    configure(_settings(tmp_path, "json"))
+    try:
+        int("no such thing")
+    except ValueError:
+        structlog.get_logger("x").exception("went_wrong", job=7)
+    out, err = capsys.readouterr()
+    line = json.loads(err)
+    assert out == ""
+    assert (line["event"], line["level"], line["job"]) == ("went_wrong", "error", 7)
+    assert "no such thing" in line["exception"]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_secrets_stay_out_of_both_formats(
+    log_format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], logs_restored: None
+) -> None:
+    configure(_settings(tmp_path, log_format))
+    structlog.get_logger("x").info(
+        "told", webhook_secret="hunter2", url="postgresql://me:hunter2@db/x", token=12
+    )
+    logging.getLogger("other").warning("signed with whsec_%s", "hunter2")
+    err = capsys.readouterr().err
+    assert "hunter2" not in err
+    assert "12" in err
+    assert "whsec_***" in err
+
+
+def test_an_exception_text_is_redacted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], logs_restored: None
+) -> None:
+    configure(_settings(tmp_path, "console"))
+    try:
+        int("postgresql://me:hunter2@db/x")
+    except ValueError:
+        structlog.get_logger("x").exception("went_wrong")
+    assert "hunter2" not in capsys.readouterr().err
+
+
+def test_lines_below_the_level_are_dropped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], logs_restored: None
+) -> None:
+    configure(_settings(tmp_path, "console"))
+    structlog.get_logger("x").debug("quiet")
+    structlog.get_logger("x").info("loud")
+    err = capsys.readouterr().err
+    assert "loud" in err
+    assert "quiet" not in err
+
+
+def test_redact_looks_into_nested_values() -> None:
+    value = {"headers": [{"Authorization": "Basic abc"}], "list": ["Bearer 0123456789abcdef"]}
+    assert redact(value) == {"headers": [{"Authorization": "***"}], "list": ["Bearer ***"]}

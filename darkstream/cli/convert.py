@@ -14,7 +14,9 @@ from darkstream.errors import NoSuchPath, UsageError
 @click.command("convert")
 @click.argument("file", type=click.Path(path_type=bytes))
 @click.option("--preset", required=True, help="Name of a preset, or a YAML file.")
-@click.option("--to", "destination", type=click.Path(), help="Directory (default: beside the file).")
+@click.option(
+    "--to", "destination", type=click.Path(), help="Directory (default: beside the file)."
+)
 @click.option("--priority", type=click.IntRange(0, 100), default=50, show_default=True)
 @click.option("--at", help="Do not start before: 22:30, or 2027-01-31T22:30.")
 @click.option("--detach", is_flag=True, help="Do not wait.")
@@ -53,7 +55,7 @@ def command(
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """A time of day (the next one) or an ISO 8601 date and time, in the zone of `now` by default."""
+    """The next such time of day, or an ISO 8601 date and time; without a zone, that of `now`."""
     try:
         if len(text) <= 5:
             clock = datetime.strptime(text, "%H:%M").time()

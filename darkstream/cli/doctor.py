@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 def command() -> int:
-    """Check ffmpeg, encoders, sandbox, disk, server and workers; exit code 1 when one is missing."""
+    """Check ffmpeg, encoders, sandbox, disk, server and workers; exit code 1 if one is bad."""
     from darkstream.cli.session import read_settings
 
     settings = read_settings()
@@ -56,7 +56,10 @@ def _check_disk(settings: Settings) -> Iterator[tuple[bool, str]]:
 
     settings.home.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.home).free
-    yield free > 2_000_000_000, f"disk: {format_bytes(free)} free for state and work in {settings.home}"
+    yield (
+        free > 2_000_000_000,
+        f"disk: {format_bytes(free)} free for state and work in {settings.home}",
+    )
 
 
 def _check_server(settings: Settings) -> Iterator[tuple[bool, str]]:
@@ -67,4 +70,7 @@ def _check_server(settings: Settings) -> Iterator[tuple[bool, str]]:
         said = "ready" if state.ready else "; ".join(state.reasons)
         yield state.ready, f"server: {settings.server_url}: {said}"
         nodes = [node for node in client.nodes() if node.live]
-        yield bool(nodes), f"workers: {', '.join(str(node.name) for node in nodes) or 'none reports'}"
+        yield (
+            bool(nodes),
+            f"workers: {', '.join(str(node.name) for node in nodes) or 'none reports'}",
+        )

@@ -56,7 +56,11 @@ def follow_scan(client: Client, scan_id: ScanId, stop: Callable[[], bool] = lamb
             break
         text = f"{scan.status}: {scan.met} files met, {scan.jobs_ended} of {scan.jobs} jobs ended"
         if text != shown:
-            click.echo(f"\r\033[K{text}" if sys.stderr.isatty() else text, err=True, nl=not sys.stderr.isatty())
+            click.echo(
+                f"\r\033[K{text}" if sys.stderr.isatty() else text,
+                err=True,
+                nl=not sys.stderr.isatty(),
+            )
             shown = text
         time.sleep(_POLL_S)
     if sys.stderr.isatty() and shown:

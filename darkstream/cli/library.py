@@ -58,13 +58,13 @@ def add(
         if not os.path.isdir(path):
             raise NoSuchPath(f"{display(path)} is not a directory")
         wanted = find_preset(preset, settings)
-        body = describe_library(
-            name, path, os.path.abspath(destination), wanted, include, exclude
-        )
+        body = describe_library(name, path, os.path.abspath(destination), wanted, include, exclude)
     update = {"schedule": schedule or body.schedule, "priority": priority, "replace": replace}
     with connect(settings) as client:
         library = client.add_library(body.model_copy(update=update))
-        click.echo(f"library {library.name}: {display(library.root)} -> {display(library.destination)}")
+        click.echo(
+            f"library {library.name}: {display(library.root)} -> {display(library.destination)}"
+        )
 
 
 @command.command("list")
@@ -122,7 +122,9 @@ def describe_library(
             name=name,
             root=root.decode("utf-8") if is_text(root) else display(root),
             root_b64=exact(root),
-            destination=destination.decode("utf-8") if is_text(destination) else display(destination),
+            destination=destination.decode("utf-8")
+            if is_text(destination)
+            else display(destination),
             destination_b64=exact(destination),
             preset=_as_preset(preset),
             include=include or None,

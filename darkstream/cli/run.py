@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.argument("directory", type=click.Path(path_type=bytes))
 @click.option("--preset", required=True, help="Name of a preset, or a YAML file.")
-@click.option("--to", "destination", required=True, type=click.Path(path_type=bytes), help="Where results go.")
+@click.option(
+    "--to", "destination", required=True, type=click.Path(path_type=bytes), help="Where results go."
+)
 @click.option("--report", type=click.Path(dir_okay=False), help="Write a report (JSON Lines) here.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Jobs at once (default: by the cores).")
 @click.option("--include", multiple=True, help="Only files that match this glob (again for more).")
@@ -107,9 +109,7 @@ def _embedded(settings: Settings, jobs: int | None) -> Iterator[tuple[Client, Su
     from darkstream.client.api import Client
 
     port = _free_port(settings)
-    own = settings.model_copy(
-        update={"server": settings.server.model_copy(update={"port": port})}
-    )
+    own = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
     environment = {"DARKSTREAM_SERVER__PORT": str(port), "DARKSTREAM_LOG_LEVEL": "warning"}
     if jobs is not None:
         environment["DARKSTREAM_WORKER__SLOTS"] = str(jobs)

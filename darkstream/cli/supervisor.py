@@ -35,7 +35,9 @@ class Supervisor:
     supervisor, which stops the worker first (its jobs go back to the queue) and the server last.
     """
 
-    def __init__(self, settings: Settings, *, environment: Mapping[str, str], log: IO[bytes] | None):
+    def __init__(
+        self, settings: Settings, *, environment: Mapping[str, str], log: IO[bytes] | None
+    ) -> None:
         self._settings = settings
         self._environment = {**os.environ, **environment}
         self._log_file = log
@@ -67,7 +69,7 @@ class Supervisor:
             if self.stopping or child.poll() is None:
                 continue
             if child.returncode == 2:
-                raise DarkstreamError(f"the {role} could not start; its message is above")
+                raise DarkstreamError(f"the {role} could not start; it said why")
             recent = [t for t in self._restarts.get(role, []) if t > time.monotonic() - 60]
             if len(recent) >= _RESTARTS_A_MINUTE:
                 raise DarkstreamError(
@@ -102,7 +104,9 @@ class Supervisor:
                     pass
                 time.sleep(0.1)
         if not self.stopping:
-            raise ServerUnreachable(f"the server was not ready in {_FIRST_START_S:.0f} s: {reasons}")
+            raise ServerUnreachable(
+                f"the server was not ready in {_FIRST_START_S:.0f} s: {reasons}"
+            )
 
     def stop(self) -> None:
         """Stop the worker, then the server; whatever does not end in time is killed."""

@@ -53,7 +53,15 @@ def job_row(job: Job) -> tuple[str, ...]:
     done = job.progress.done if job.progress else None
     state = f"{job.status} {done:.0%}" if done is not None and not job.status.ended else job.status
     result = format_bytes(job.output_bytes) if job.outputs else "-"
-    return (str(job.id), state, job.source, job.preset, format_bytes(job.source_bytes), result, job.reason)
+    return (
+        str(job.id),
+        state,
+        job.source,
+        job.preset,
+        format_bytes(job.source_bytes),
+        result,
+        job.reason,
+    )
 
 
 JOB_HEADERS = ("job", "status", "source", "preset", "size", "result", "reason")
@@ -86,9 +94,15 @@ def summarise(lines: Sequence[ReportLine]) -> str:
     converted = [line for line in lines if line.output_bytes and line.status in {"done", "planned"}]
     before = sum(line.source_bytes for line in converted)
     after = sum(line.output_bytes for line in converted)
-    text = f"{len(lines)} files: " + ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+    text = f"{len(lines)} files: " + ", ".join(
+        f"{n} {status}" for status, n in sorted(counts.items())
+    )
     if converted and before:
-        saving = f"{1 - after / before:.0%} saved" if after <= before else f"{after / before - 1:.0%} more"
+        saving = (
+            f"{1 - after / before:.0%} saved"
+            if after <= before
+            else f"{after / before - 1:.0%} more"
+        )
         about = "about " if any(line.status == "planned" for line in converted) else ""
         text += f"; {format_bytes(before)} became {about}{format_bytes(after)} ({saving})"
     return text

@@ -24,7 +24,9 @@ def command(jobs: int | None) -> None:
         supervisor.wait_ready()
         if not supervisor.stopping:
             click.echo(f"Ready. Prefect's page: {settings.server_url}/prefect")
-            click.echo(f"For Prefect's own commands: export PREFECT_API_URL={settings.server_url}/api")
+            click.echo(
+                f"For Prefect's own commands: export PREFECT_API_URL={settings.server_url}/api"
+            )
             click.echo("Ctrl-C stops everything; jobs go on at the next start.")
         while not supervisor.stopping:
             supervisor.watch()

@@ -104,6 +104,14 @@ def run(
     return done
 
 
+def start(
+    argv: Sequence[bytes], *, memory_bytes: int | None = None, pass_fds: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a child that goes on by itself and dies with us; its output goes nowhere."""
+    command = _guarded(tuple(argv), Limits(memory_bytes=memory_bytes))
+    return _spawner().spawn(command, None, tuple(pass_fds), quiet=True)
+
+
 def shell_quote(argv: Sequence[bytes]) -> str:
     """The command as a person can paste it into a shell."""
     return shlex.join(
@@ -315,14 +323,15 @@ class _Spawner:
 
     def _serve(self) -> None:
         while True:
-            future, command, env, fds = self._orders.get()
+            future, command, env, fds, quiet = self._orders.get()
+            output = subprocess.DEVNULL if quiet else subprocess.PIPE
             try:
                 future.set_result(
                     subprocess.Popen(
                         command,
                         stdin=subprocess.DEVNULL,
-                        stdout=subprocess.PIPE,
-                        stderr=subprocess.PIPE,
+                        stdout=output,
+                        stderr=output,
                         env=env,
                         pass_fds=fds,
                     )
@@ -331,11 +340,15 @@ class _Spawner:
                 future.set_exception(error)
 
     def spawn(
-        self, command: list[bytes], env: Mapping[str, str] | None, fds: tuple[int, ...]
+        self,
+        command: list[bytes],
+        env: Mapping[str, str] | None,
+        fds: tuple[int, ...],
+        quiet: bool = False,
     ) -> subprocess.Popen[bytes]:
         """Start a child; raises OSError."""
         future: Future[subprocess.Popen[bytes]] = Future()
-        self._orders.put((future, command, None if env is None else dict(env), fds))
+        self._orders.put((future, command, None if env is None else dict(env), fds, quiet))
         return future.result()
 
 

@@ -1,0 +1,1 @@
+"""Where outputs go: part files, renames that never overwrite, copies that share blocks."""

@@ -1,0 +1,246 @@
+"""Publishing: work becomes a part file beside its final name, then gets that name, or nothing does.
+
+At no moment is a partial file under a final name, and nothing foreign is ever overwritten: not in
+an error, not in a crash. What a crash leaves are part files, which `parts.reap_parts` removes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from darkstream.errors import SourceChanged, SourceUnreadable, SourceVanished, TargetExists
+from darkstream.model.base import FencingToken, JobId
+from darkstream.model.job import OutputFile, PublishTarget
+from darkstream.model.paths import display
+from darkstream.observe.cancel import CancelToken
+from darkstream.storage.content import content_of, sync_tree
+from darkstream.storage.destination import Destination, split, sync_directory
+from darkstream.storage.duplicate import duplicate, total_size
+from darkstream.storage.faults import check_room, storage_faults
+from darkstream.storage.parts import Part, part_name
+from darkstream.storage.rename import Place, Unsupported, exchange, rename_without_replacing
+
+log = structlog.get_logger(__name__)
+
+
+class Publication:
+    """One attempt's way to publish; a context: at its end no part file of it is left.
+
+    What was moved from the work directory and not published goes back there, so that the step can
+    be tried again. Raises StorageFull, StorageError, and what `cancel` was given.
+    """
+
+    def __init__(
+        self,
+        destination: bytes,
+        *,
+        job: JobId,
+        token: FencingToken,
+        cancel: CancelToken | None = None,
+    ) -> None:
+        self._path = destination
+        self._job = job
+        self._token = token
+        self._cancel = cancel or CancelToken()
+        self._stack = ExitStack()
+        self._count = 0
+        self._pending: dict[Place, bytes | None] = {}
+        """Part files not yet published, and where they were moved from."""
+
+    def __enter__(self) -> Self:
+        """Open the destination, made if missing."""
+        self._destination = self._stack.enter_context(Destination(self._path))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put back or remove what was not published."""
+        with self._stack:
+            for place in list(self._pending):
+                self._take_back(place)
+
+    def place(self, work: bytes, relative: bytes) -> Part:
+        """Move a finished file or directory beside the final name `relative`, and make it durable.
+
+        On another file system it is copied, and the work stays.
+        """
+        directory, place = self._new_part(relative)
+        needed = total_size(work)
+        with storage_faults(self._path, needed):
+            try:
+                os.rename(work, place.name, dst_dir_fd=place.directory)
+                self._pending[place] = work
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                check_room(place.directory, self._path, needed)
+                duplicate(work, place, self._cancel, hard_link=False)
+            return self._finish(directory, place)
+
+    def link_or_copy(
+        self,
+        source: bytes,
+        relative: bytes,
+        *,
+        hard_link: bool,
+        expect: OutputFile | None = None,
+    ) -> Part:
+        """Make a part file of a file that stays where it is: an earlier output, or a source.
+
+        Shares blocks where the file system can; is a hard link only if `hard_link` says so; else a
+        copy. Raises SourceVanished, SourceUnreadable, and SourceChanged when it is not `expect`.
+        """
+        directory, place = self._new_part(relative)
+        try:
+            needed = total_size(source)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SourceVanished(f"{display(source)} is no longer there") from error
+        except OSError as error:
+            said = (error.strerror or str(error)).lower()
+            raise SourceUnreadable(f"cannot read {display(source)}: {said}") from error
+        with storage_faults(self._path, needed):
+            duplicate(source, place, self._cancel, hard_link=hard_link)
+            part = self._finish(directory, place)
+        if expect is not None and part.blake3 != expect.blake3:
+            self._take_back(place)
+            raise SourceChanged(f"{display(source)} is not what was published there")
+        return part
+
+    def publish(self, part: Part, target: PublishTarget) -> OutputFile:
+        """Give a part its final name, durable when this returns.
+
+        Something at that name is replaced only if it is the job's own earlier output, by blake3
+        (`target.replaces`); if it is this very output already, it is adopted. Raises TargetExists
+        for anything else there: nothing was overwritten, the part waits for another name.
+        """
+        directory, name = split(target.path)
+        final = Place(self._destination.directory(directory), name)
+        place = Place(self._destination.directory(part.directory), part.name)
+        self._cancel.check()
+        with storage_faults(os.path.join(self._path, target.path)):
+            try:
+                rename_without_replacing(place, final)
+            except FileExistsError as error:
+                self._meet(part, place, final, target, error)
+            sync_directory(final.directory)
+            if part.directory != directory:
+                sync_directory(place.directory)
+        self._pending.pop(place, None)
+        return OutputFile(path=target.path, size=part.size, blake3=part.blake3)
+
+    def discard(self, part: Part) -> None:
+        """Drop a part that is not wanted any more."""
+        self._take_back(Place(self._destination.directory(part.directory), part.name))
+
+    def _new_part(self, relative: bytes) -> tuple[bytes, Place]:
+        self._cancel.check()
+        directory, _ = split(relative)
+        name = part_name(self._job, self._token, self._count)
+        self._count += 1
+        place = Place(self._destination.directory(directory), name)
+        _remove(place)
+        self._pending[place] = None
+        return directory, place
+
+    def _finish(self, directory: bytes, place: Place) -> Part:
+        sync_tree(place.name, dir_fd=place.directory)
+        content = content_of(place.name, self._cancel, dir_fd=place.directory)
+        mode = os.lstat(place.name, dir_fd=place.directory).st_mode
+        return Part(
+            path=os.path.join(self._path, directory, place.name),
+            directory=directory,
+            name=place.name,
+            size=content.size,
+            blake3=content.blake3,
+            package=stat.S_ISDIR(mode),
+        )
+
+    def _meet(
+        self, part: Part, place: Place, final: Place, target: PublishTarget, error: FileExistsError
+    ) -> None:
+        """Something is at the final name: adopt it, replace it, or refuse."""
+        taken = TargetExists(
+            f"{display(os.path.join(self._path, target.path))} is there already and is not this "
+            "job's; nothing was overwritten"
+        )
+        if target.replaces is None:
+            raise taken from error
+        before = _state(final)
+        try:
+            present = content_of(final.name, self._cancel, dir_fd=final.directory)
+        except OSError as unreadable:
+            raise taken from unreadable
+        if present.blake3 != target.replaces:
+            raise taken from error
+        if present.blake3 == part.blake3:
+            _remove(place)
+        elif not _replace(place, final, before):
+            raise taken from error
+
+    def _take_back(self, place: Place) -> None:
+        origin = self._pending.pop(place, None)
+        if origin is not None and not os.path.lexists(origin):
+            with suppress(OSError):
+                os.rename(place.name, origin, src_dir_fd=place.directory)
+                return
+        try:
+            _remove(place)
+        except OSError as error:
+            log.warning("part_left", part=display(place.name), reason=error.strerror)
+
+
+State = tuple[int, int, int, int]
+
+
+def _state(place: Place) -> State:
+    """What tells one file or directory from another that takes its name; survives a rename."""
+    found = os.lstat(place.name, dir_fd=place.directory)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _replace(place: Place, final: Place, before: State) -> bool:
+    """Swap names, look at what came out, drop it; false (and swapped back) when it is another."""
+    try:
+        exchange(place, final)
+    except Unsupported:
+        return _replace_in_steps(place, final, before)
+    if _state(place) != before:
+        exchange(place, final)
+        return False
+    _remove(place)
+    return True
+
+
+def _replace_in_steps(place: Place, final: Place, before: State) -> bool:
+    """Without an exchange: a file is renamed over; a directory steps aside first."""
+    if _state(final) != before:
+        return False
+    if stat.S_ISREG(os.lstat(final.name, dir_fd=final.directory).st_mode):
+        os.rename(place.name, final.name, src_dir_fd=place.directory, dst_dir_fd=final.directory)
+        return True
+    aside = Place(place.directory, place.name.replace(b".part", b"000000.part"))
+    rename_without_replacing(final, aside)
+    rename_without_replacing(place, final)
+    _remove(aside)
+    return True
+
+
+def _remove(place: Place) -> None:
+    """Remove a file or a tree, if it is there."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.lstat(place.name, dir_fd=place.directory).st_mode):
+            shutil.rmtree(place.name, dir_fd=place.directory)
+        else:
+            os.unlink(place.name, dir_fd=place.directory)

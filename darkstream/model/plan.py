@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from darkstream.model.base import Frozen, Rational
-from darkstream.model.media import Colour, Disposition, Finding
+from darkstream.model.media import Colour, ContentLight, Disposition, Finding, MasteringDisplay
 
 
 class VideoEncode(Frozen):
@@ -26,10 +26,22 @@ class VideoEncode(Frozen):
     height: int
     rotation: Literal[0, 90, 180, 270] = 0
     mirrored: bool = False
+    crop: bool = False
+    """Cut an odd last row and column off: the size is otherwise the source's."""
     deinterlace: bool = False
+    field_order: Literal["tff", "bff"] | None = None
+    """First field of an interlaced source."""
+    flatten: bool = False
+    """Blend a source with transparency onto black."""
     tonemap: bool = False
     pix_fmt: str
+    source_colour: Colour = Colour()
+    """What the samples of the source mean, guesses filled in; None: left to the decoder."""
     colour: Colour = Colour()
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
+    rate: Rational
+    """Pictures a second, assumed for key frames and buffers; timestamps do not depend on it."""
     frame_rate: Rational | None = None
     """Constant rate to force; None: the source's timestamps pass through."""
     quality: int
@@ -123,6 +135,8 @@ class EncodePlan(Frozen):
     """Source indexes of attachments that are kept."""
     chapters: bool = True
     title: str | None = None
+    covers: tuple[int, ...] = ()
+    """Source indexes of cover pictures that are kept."""
     package: Annotated[FilePackage | AbrPackage, Field(discriminator="kind")]
     expect: Expectation
     smaller_by: float | None = None

@@ -1,0 +1,64 @@
+"""Colour: what the samples of a source mean, and what the output's shall mean."""
+
+from __future__ import annotations
+
+from darkstream.model.media import Colour, VideoStream
+from darkstream.model.preset import VideoRule
+
+BT709 = Colour(primaries="bt709", transfer="bt709", matrix="bt709", range="tv")
+_HD_WIDTH = 1024
+_HD_HEIGHT = 576
+
+
+def keeps_hdr(stream: VideoStream, rule: VideoRule) -> bool:
+    """Whether the output stays HDR: the rule wants it, and 10 bit are there for it."""
+    return stream.hdr != "none" and rule.hdr == "keep" and rule.bit_depth != 8
+
+
+def must_tonemap(stream: VideoStream, rule: VideoRule) -> bool:
+    """Whether the source is HDR and the output shall not be."""
+    return stream.hdr != "none" and not keeps_hdr(stream, rule)
+
+
+def output_depth(stream: VideoStream, rule: VideoRule) -> int:
+    """Bits a sample of the output: 8 or 10."""
+    if keeps_hdr(stream, rule):
+        return 10
+    if rule.bit_depth is not None:
+        return rule.bit_depth
+    return 10 if stream.bit_depth > 8 and not must_tonemap(stream, rule) else 8
+
+
+def source_colour(stream: VideoStream) -> Colour:
+    """The colour of the decoded samples, with the usual guesses where the file is silent."""
+    colour = stream.colour
+    if stream.chroma == "rgb":
+        return Colour(
+            primaries=colour.primaries, transfer=colour.transfer, matrix="gbr", range="pc"
+        )
+    if stream.hdr != "none":
+        return Colour(
+            primaries=colour.primaries or "bt2020",
+            transfer=colour.transfer or ("arib-std-b67" if stream.hdr == "hlg" else "smpte2084"),
+            matrix=colour.matrix or "bt2020nc",
+            range=colour.range or "tv",
+        )
+    full_range = colour.range == "pc" or stream.pix_fmt.startswith("yuvj")
+    return colour.model_copy(update={"range": "pc" if full_range else "tv"})
+
+
+def output_colour(stream: VideoStream, rule: VideoRule, *, shrinks: bool) -> Colour:
+    """The tags of the output: limited range; BT.709 for RGB and tone-mapped sources.
+
+    A silent HD source is named BT.709 when it is made smaller: players guess by the size.
+    """
+    if must_tonemap(stream, rule) or stream.chroma == "rgb":
+        return BT709
+    source = source_colour(stream)
+    if source.matrix is None and shrinks and _is_hd(stream):
+        return BT709
+    return source.model_copy(update={"range": "tv"})
+
+
+def _is_hd(stream: VideoStream) -> bool:
+    return stream.width > _HD_WIDTH or stream.height > _HD_HEIGHT

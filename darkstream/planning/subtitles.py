@@ -1,0 +1,109 @@
+"""Subtitles and attachments of a plan: what the container can hold, the rest reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from darkstream.model.media import Attachment, Finding, MediaInfo, Severity, SubtitleStream
+from darkstream.model.plan import SubtitleTrack
+from darkstream.model.preset import SubtitleRule
+
+_TEXT_ENCODERS = {
+    "mp4": ("mov_text", "mov_text", {"mov_text"}),
+    "webm": ("webvtt", "webvtt", {"webvtt"}),
+    "mkv": ("subrip", "srt", {"subrip", "ass", "ssa", "webvtt"}),
+}
+"""By container: codec and encoder to convert text to, and codecs it takes as they are."""
+_BITMAPS_IN = {"mkv": {"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"}}
+_COVERS_IN = {"mp4": {"mjpeg", "png"}, "m4a": {"mjpeg", "png"}, "mkv": {"mjpeg", "png"}}
+
+
+def plan_subtitles(
+    media: MediaInfo, rule: SubtitleRule, container: str
+) -> tuple[tuple[SubtitleTrack, ...], tuple[Finding, ...]]:
+    """The kept tracks, and what is said about the others."""
+    kept = tuple(
+        track
+        for stream in media.subtitles
+        if (track := _plan_track(stream, rule, container)) is not None
+    )
+    lost = [stream for stream in media.subtitles if not _kept(stream, kept)]
+    wanted = [stream for stream in lost if (rule.text if _text(stream) else rule.bitmap) == "keep"]
+    findings = tuple(_dropped(stream, container) for stream in wanted)
+    return kept, findings
+
+
+def plan_attachments(
+    media: MediaInfo, container: str
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[Finding, ...]]:
+    """Indexes of kept attachments, of kept covers, and what is said about the others."""
+    fonts = tuple(a.index for a in media.attachments if container == "mkv" and _is_file(a))
+    covers = tuple(a.index for a in media.attachments if _cover_fits(a, container))
+    lost = [a for a in media.attachments if a.index not in {*fonts, *covers}]
+    return fonts, covers, tuple(_tell_lost(lost, container))
+
+
+def _plan_track(stream: SubtitleStream, rule: SubtitleRule, container: str) -> SubtitleTrack | None:
+    codec, encoder = stream.codec, None
+    if _text(stream):
+        if rule.text == "drop" or container not in _TEXT_ENCODERS:
+            return None
+        target, name, as_is = _TEXT_ENCODERS[container]
+        if codec not in as_is:
+            codec, encoder = target, name
+    elif rule.bitmap == "drop" or codec not in _BITMAPS_IN.get(container, set()):
+        return None
+    return SubtitleTrack(
+        source_index=stream.index,
+        codec=codec,
+        encoder=encoder,
+        language=stream.language,
+        title=stream.title,
+        disposition=stream.disposition,
+    )
+
+
+def _text(stream: SubtitleStream) -> bool:
+    return stream.kind == "text"
+
+
+def _kept(stream: SubtitleStream, kept: tuple[SubtitleTrack, ...]) -> bool:
+    return any(track.source_index == stream.index for track in kept)
+
+
+def _dropped(stream: SubtitleStream, container: str) -> Finding:
+    language = f" ({stream.language})" if stream.language else ""
+    what = "text" if _text(stream) else "picture"
+    return Finding(
+        code=f"subtitle-dropped-{stream.index}",
+        severity=Severity.ok,
+        message=f"the {what} subtitles of stream {stream.index}{language} are left out:"
+        f" {container} cannot hold {stream.codec}",
+    )
+
+
+def _is_file(attachment: Attachment) -> bool:
+    return attachment.kind in {"font", "other"} and attachment.filename is not None
+
+
+def _cover_fits(attachment: Attachment, container: str) -> bool:
+    return attachment.kind == "cover" and attachment.codec in _COVERS_IN.get(container, set())
+
+
+def _tell_lost(lost: list[Attachment], container: str) -> Iterator[Finding]:
+    names = {
+        "cover": "the cover picture",
+        "font": "the attached fonts",
+        "data": "data tracks",
+        "timecode": "the timecode track",
+        "other": "other attachments",
+    }
+    for kind, name in names.items():
+        if any(attachment.kind == kind for attachment in lost):
+            yield Finding(
+                code=f"{kind}-dropped",
+                severity=Severity.ok,
+                message=f"{name} of the source are not kept in {container}"
+                if name.endswith("s")
+                else f"{name} of the source is not kept in {container}",
+            )

@@ -89,7 +89,7 @@ class Prober:
             self._end()
             raise SourceRejected(f"the prober crashed on {display(path)}") from error
         self._files += 1
-        if "refused" in answer:
+        if answer.get("spent"):
             self._end()
         return answer
 

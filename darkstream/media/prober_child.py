@@ -6,7 +6,6 @@ Protocol on the socket: one descriptor in (SCM_RIGHTS), one 4-byte length and JS
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -14,7 +13,8 @@ import socket
 import struct
 import sys
 from fractions import Fraction
-from typing import Any
+from itertools import pairwise
+from typing import Any, BinaryIO
 
 import av
 import av.logging
@@ -36,6 +36,7 @@ _DEMUXERS = (
 _FRAME_PACKETS = 200
 _RATE_PACKETS = 60
 _CONTAINER_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"stsd", b"sinf"}
+_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"}
 _ENCRYPTION_BOXES = {b"encv", b"enca", b"pssh", b"sinf", b"senc"}
 _DEFAULT, _DUB, _ORIGINAL, _COMMENT, _FORCED = 1, 2, 4, 8, 64
 _HEARING, _VISUAL, _ATTACHED_PIC = 128, 256, 1024
@@ -80,17 +81,17 @@ def main() -> None:
             peer.sendall(struct.pack("!I", len(answer)) + answer)
 
 
-def _answer(stream: io.BufferedReader, max_pixels: int) -> dict[str, Any]:
+def _answer(stream: BinaryIO, max_pixels: int) -> dict[str, Any]:
     try:
         return {"media": _probe(stream, max_pixels)}
     except _Refused as error:
-        return {"refused": str(error)}
+        return {"refused": str(error), "spent": error.__cause__ is not None}
     except (av.error.FFmpegError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return {"refused": f"no video or audio could be read from it ({reason})"}
+        return {"refused": f"no video or audio could be read from it ({reason})", "spent": True}
 
 
-def _probe(stream: io.BufferedReader, max_pixels: int) -> dict[str, Any]:
+def _probe(stream: BinaryIO, max_pixels: int) -> dict[str, Any]:
     size = os.fstat(stream.fileno()).st_size
     _check_head(stream, size)
     boxes = _Boxes(stream, size)
@@ -105,7 +106,7 @@ def _probe(stream: io.BufferedReader, max_pixels: int) -> dict[str, Any]:
         raise
 
 
-def _check_head(stream: io.BufferedReader, size: int) -> None:
+def _check_head(stream: BinaryIO, size: int) -> None:
     if size == 0:
         raise _Refused("it is empty (0 bytes)")
     head = stream.read(4096)
@@ -130,26 +131,18 @@ def _is_binary(head: bytes) -> bool:
 class _Boxes:
     """What a walk of ISO base media boxes (ISO/IEC 14496-12) tells that libav does not."""
 
-    def __init__(self, stream: io.BufferedReader, size: int) -> None:
+    def __init__(self, stream: BinaryIO, size: int) -> None:
         self.faststart: bool | None = None
         self.encrypted = False
         self.findings: list[dict[str, str]] = []
         self._stream = stream
         self._moov = self._mdat = -1
         stream.seek(4)
-        if stream.read(4) in {
-            b"ftyp",
-            b"moov",
-            b"mdat",
-            b"free",
-            b"skip",
-            b"wide",
-            b"styp",
-            b"pnot",
-        }:
+        self.is_iso = stream.read(4) in _FIRST_BOXES
+        if self.is_iso:
             self._walk(0, size, 0)
-            if self._moov >= 0 and self._mdat >= 0:
-                self.faststart = self._moov < self._mdat
+        if self._moov >= 0 and self._mdat >= 0:
+            self.faststart = self._moov < self._mdat
 
     def explain(self) -> str | None:
         """Why libav could not open it, where the boxes tell."""
@@ -233,9 +226,14 @@ def _describe(container: Any, boxes: _Boxes, size: int, max_pixels: int) -> dict
         "chapters": chapters,
         "title": _clean(container.metadata.get("title")),
         "findings": findings,
-        "prober": f"pyav {av.__version__} libavformat {'.'.join(map(str, av.library_versions['libavformat']))}",
+        "prober": _version(),
         **groups,
     }
+
+
+def _version() -> str:
+    library = ".".join(map(str, av.library_versions["libavformat"]))
+    return f"pyav {av.__version__}, libavformat {library}"
 
 
 def _family(formats: list[str], container: Any) -> str:
@@ -491,7 +489,7 @@ def _packets(container: Any, streams: list[Any]) -> Any:
 
 def _is_variable(times: list[int]) -> bool:
     ordered = sorted(set(times))[:_RATE_PACKETS]
-    steps = [after - before for before, after in zip(ordered, ordered[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(ordered)]
     steps = steps[:-2] if len(steps) > 4 else steps
     return bool(steps) and max(steps) - min(steps) > max(2, min(steps) // 4)
 

@@ -309,16 +309,17 @@ def _guarded(argv: tuple[bytes, ...], limits: Limits) -> list[bytes]:
     return command
 
 
+_Order = tuple[
+    "Future[subprocess.Popen[bytes]]", list[bytes], dict[str, str] | None, tuple[int, ...], bool
+]
+
+
 class _Spawner:
     """The thread that outlives every child it starts."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._orders: queue.SimpleQueue[
-            tuple[
-                Future[subprocess.Popen[bytes]], list[bytes], dict[str, str] | None, tuple[int, ...]
-            ]
-        ] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         threading.Thread(target=self._serve, name="spawner", daemon=True).start()
 
     def _serve(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, TypeVar
@@ -128,7 +127,7 @@ class Client:
         after: int | None = None,
         limit: int | None = None,
     ) -> list[Job]:
-        """Jobs in the order of their ids, those after `after` first, at most `limit`."""
+        """Jobs, newest first, at most `limit`; `after` is the last id of the page before."""
         query = {"status": status, "library": library, "scan": scan, "after": after, "limit": limit}
         return _JOBS.validate_json(self._send("GET", "/jobs", query=query).content)
 
@@ -172,10 +171,12 @@ class Client:
         self._send("DELETE", f"/libraries/{_part(name)}")
 
     def files(
-        self, library: str, *, after: str | None = None, limit: int | None = None
+        self, library: str, *, after: LibraryFile | None = None, limit: int | None = None
     ) -> list[LibraryFile]:
-        """Files of a library in path order; `after` is the last one's path (or `path_b64`)."""
-        query = {"after": after, "limit": limit}
+        """Files of a library in path order, those after the last one of the page before."""
+        query: dict[str, Any] = {"limit": limit}
+        if after is not None:
+            query |= {"after": after.path, "after_b64": after.path_b64}
         response = self._send("GET", f"/libraries/{_part(library)}/files", query=query)
         return _FILES.validate_json(response.content)
 
@@ -221,7 +222,7 @@ class Client:
     def flow_run_dispatch(self, flow_run: str) -> DispatchId:
         """The dispatch bound to a flow run that submitted its job itself; raises NotFound."""
         response = self._send("GET", f"/worker/flow-runs/{_part(flow_run)}/dispatch")
-        return DispatchId(json.loads(response.content))
+        return DispatchId(int(response.content))
 
     def lose_flow_run(self, flow_run: str, reason: str) -> None:
         """The process of a flow run died: its jobs go to another worker."""

@@ -1,0 +1,1 @@
+"""The HTTP door of the server wing; routes hold no logic."""

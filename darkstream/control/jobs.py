@@ -1,0 +1,97 @@
+"""What people do with jobs: submit, look, cancel, retry, prioritise."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+
+from darkstream.control.nodes import choose_pool
+from darkstream.control.places import absolute_path
+from darkstream.control.wing import Wing
+from darkstream.control.wishes import resolve_preset
+from darkstream.errors import UsageError
+from darkstream.model.base import JobId, ScanId
+from darkstream.model.job import Job, JobStatus
+from darkstream.model.paths import display
+from darkstream.model.wire import SubmitJob
+
+
+def submit_job(wing: Wing, request: SubmitJob) -> Job:
+    """Queue one conversion.
+
+    Raises UsageError for a path that cannot be, UnknownPreset, and Conflict where the preset
+    demands a GPU that no live worker has proved.
+    """
+    source, relative, destination = _places(request)
+    preset = resolve_preset(wing, request.preset)
+    job = wing.catalog.jobs.submit(
+        source=source,
+        relative=relative,
+        destination=destination,
+        preset=preset,
+        priority=request.priority,
+        not_before=_moment(request.at),
+        pool=choose_pool(preset, wing.catalog.nodes.all()),
+        flow_run=request.flow_run,
+    )
+    wing.jobs_wake.set()
+    return job
+
+
+def get_job(wing: Wing, job: JobId) -> Job:
+    """One job with its latest progress; raises NotFound."""
+    return wing.board.overlay(wing.catalog.jobs.get(job))
+
+
+def find_jobs(
+    wing: Wing,
+    *,
+    status: JobStatus | None,
+    library: str | None,
+    scan: ScanId | None,
+    after: JobId | None,
+    limit: int,
+) -> list[Job]:
+    """Jobs, newest first; those older than `after`, at most `limit`."""
+    found = wing.catalog.jobs.find(
+        status=status, library=library, scan=scan, after=after, limit=limit
+    )
+    return [wing.board.overlay(job) for job in found]
+
+
+def read_log(wing: Wing, job: JobId) -> str:
+    """What the tools said during the attempts of a job; raises NotFound."""
+    return wing.catalog.jobs.log(job)
+
+
+def cancel_job(wing: Wing, job: JobId) -> Job:
+    """End a waiting job at once; a running one learns of it by its next heartbeat."""
+    return wing.board.overlay(wing.catalog.jobs.cancel(job))
+
+
+def retry_job(wing: Wing, job: JobId) -> Job:
+    """Queue an ended job again; raises NotFound, Conflict where it has not ended."""
+    queued = wing.catalog.jobs.retry(job)
+    wing.jobs_wake.set()
+    return queued
+
+
+def prioritise_job(wing: Wing, job: JobId, priority: int) -> Job:
+    """Change the priority of a waiting job; raises NotFound, Conflict."""
+    return wing.board.overlay(wing.catalog.jobs.prioritise(job, priority))
+
+
+def _places(request: SubmitJob) -> tuple[bytes, bytes, bytes]:
+    source = absolute_path(request.source, request.source_b64, "source")
+    relative = os.path.basename(source)
+    if relative in {b"", b".", b".."}:
+        raise UsageError(f"the source names no file: {display(source)!r}")
+    if request.destination is None:
+        return source, relative, os.path.dirname(source)
+    return source, relative, absolute_path(request.destination, None, "destination")
+
+
+def _moment(at: datetime | None) -> datetime | None:
+    if at is not None and at.tzinfo is None:
+        raise UsageError(f"the time {at.isoformat()} has no time zone: write {at.isoformat()}Z")
+    return at

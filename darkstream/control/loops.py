@@ -1,0 +1,95 @@
+"""The loops of the server: feed Prefect, reconcile, expire, deliver."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from darkstream.control.dispatcher import Dispatcher
+from darkstream.control.feed import feed_jobs, feed_scans, set_schedules
+from darkstream.control.outbox import deliver_due
+from darkstream.control.reconcile import Reconciler, expire_leases
+from darkstream.control.rounds import Round, complain, run_rounds, wait_for
+from darkstream.control.troubles import Troubles
+from darkstream.control.wing import Wing
+
+_log = structlog.get_logger(__name__)
+
+_GRACE_S = 1.0
+_RECONNECT_S = 2.0
+_PREFECT = "prefect"
+
+Connect = Callable[[], Awaitable[Dispatcher]]
+"""Waits until Prefect answers, makes it ready for us, and gives the dispatcher."""
+
+
+@asynccontextmanager
+async def running_loops(wing: Wing, connect: Connect) -> AsyncIterator[None]:
+    """Run all loops for as long as the context lasts.
+
+    The catalog's loops start at once; those that speak to Prefect start once `connect` is through,
+    and `ready` says so meanwhile.
+    """
+    wing.troubles.report(_PREFECT, "Prefect is still starting")
+    stop = asyncio.Event()
+    tasks = [
+        asyncio.create_task(run_rounds(_catalog_rounds(wing), wing.troubles, stop)),
+        asyncio.create_task(_serve_prefect(wing, connect, stop)),
+    ]
+    try:
+        yield
+    finally:
+        stop.set()
+        _, late = await asyncio.wait(tasks, timeout=_GRACE_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _catalog_rounds(wing: Wing) -> list[Round]:
+    return [
+        Round("expiry", lambda: expire_leases(wing), every_s=2.0),
+        Round("outbox", lambda: deliver_due(wing), every_s=1.0),
+    ]
+
+
+def _prefect_rounds(wing: Wing, dispatcher: Dispatcher) -> list[Round]:
+    reconciler = Reconciler(wing, dispatcher)
+    return [
+        Round("dispatch", lambda: feed_jobs(wing, dispatcher), every_s=1.0, wake=wing.jobs_wake),
+        Round("scans", lambda: feed_scans(wing, dispatcher), every_s=1.0, wake=wing.scans_wake),
+        Round("reconcile", reconciler.step, every_s=1.0),
+        Round(
+            "schedules",
+            lambda: set_schedules(wing, dispatcher),
+            every_s=300.0,
+            wake=wing.schedules_wake,
+        ),
+    ]
+
+
+async def _serve_prefect(wing: Wing, connect: Connect, stop: asyncio.Event) -> None:
+    dispatcher = await _connect(wing.troubles, connect, stop)
+    if dispatcher is None:
+        return
+    try:
+        await run_rounds(_prefect_rounds(wing, dispatcher), wing.troubles, stop)
+    finally:
+        await dispatcher.close()
+
+
+async def _connect(troubles: Troubles, connect: Connect, stop: asyncio.Event) -> Dispatcher | None:
+    while not stop.is_set():
+        try:
+            dispatcher = await connect()
+        except Exception as error:  # noqa: BLE001 Prefect may fail in any way; we try again
+            complain(troubles, _PREFECT, error)
+            await wait_for(stop, _RECONNECT_S)
+            continue
+        troubles.clear(_PREFECT)
+        _log.info("prefect_ready")
+        return dispatcher
+    return None

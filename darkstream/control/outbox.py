@@ -1,0 +1,48 @@
+"""Delivers what happened to whoever wants to know: at least once, with back-off."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from darkstream.control.wing import Wing
+from darkstream.errors import ServiceError
+from darkstream.notify.webhook import deliver
+
+if TYPE_CHECKING:
+    from darkstream.catalog.outbox import OutboxEvent
+
+_log = structlog.get_logger(__name__)
+
+_AT_ONCE = 8
+_TIMEOUT_S = 10.0
+
+
+async def deliver_due(wing: Wing) -> bool:
+    """Send the events that are due, several at once; true when there may be more."""
+    events = await asyncio.to_thread(wing.catalog.outbox.due, limit=_AT_ONCE)
+    await asyncio.gather(*(asyncio.to_thread(_deliver, wing, event) for event in events))
+    return len(events) == _AT_ONCE
+
+
+def _deliver(wing: Wing, event: OutboxEvent) -> None:
+    notify = wing.settings.notify
+    if notify.webhook_url is not None:
+        secret = notify.webhook_secret
+        try:
+            deliver(
+                notify.webhook_url,
+                None if secret is None else secret.get_secret_value(),
+                id=event.id,
+                event=event.type,
+                payload=event.payload,
+                timeout=_TIMEOUT_S,
+            )
+        except ServiceError as error:
+            wing.catalog.outbox.failed(event.id, str(error))
+            _log.warning("webhook_failed", event_id=event.id, reason=str(error))
+            return
+    # Where nobody wants to know, the event is over: a webhook set later hears of later events.
+    wing.catalog.outbox.delivered(event.id)

@@ -1,0 +1,29 @@
+"""What every use-case of the server wing works with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from darkstream.catalog import Catalog
+from darkstream.control.progress import ProgressBoard
+from darkstream.control.troubles import Troubles
+from darkstream.control.wake import Wake
+from darkstream.settings import Settings
+
+
+@dataclass(frozen=True)
+class Wing:
+    """The catalog, the settings, and what is kept in memory only.
+
+    `jobs_wake`, `scans_wake` and `schedules_wake` tell the loops that there is something to do.
+    """
+
+    settings: Settings
+    catalog: Catalog
+    board: ProgressBoard = field(default_factory=ProgressBoard)
+    troubles: Troubles = field(default_factory=Troubles)
+    jobs_wake: Wake = field(default_factory=Wake)
+    scans_wake: Wake = field(default_factory=Wake)
+    schedules_wake: Wake = field(default_factory=Wake)
+    started: float = field(default_factory=time.monotonic)

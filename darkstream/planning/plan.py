@@ -50,11 +50,9 @@ class _Tracks:
 
     @property
     def copied(self) -> bool:
-        """Whether nothing is encoded."""
-        return (
-            all(isinstance(video, VideoCopy) for video in self.renditions)
-            and all(track.encoder is None for track in self.audio)
-            and all(track.encoder is None for track in self.subtitles)
+        """Whether no picture and no sound is encoded (subtitle text may change its form)."""
+        return all(isinstance(video, VideoCopy) for video in self.renditions) and all(
+            track.encoder is None for track in self.audio
         )
 
 
@@ -188,6 +186,7 @@ def _is_as_wished(
         and media.container in _FAMILIES[container]
         and media.faststart is not False
         and not tracks.notes
+        and all(track.encoder is None for track in tracks.subtitles)
         and len(tracks.audio) == len(media.audio)
         and len(tracks.subtitles) == len(media.subtitles)
         and not _damaged(findings)

@@ -1,0 +1,8 @@
+"""Pure: a plan becomes the words of an ffmpeg command; ffmpeg-python joins them."""
+
+from __future__ import annotations
+
+from darkstream.media.command.convert import convert_command
+from darkstream.media.command.decode import decode_command
+
+__all__ = ["convert_command", "decode_command"]

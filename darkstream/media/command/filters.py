@@ -1,0 +1,123 @@
+"""The picture's way from decoder to encoder, as ffmpeg-python filter nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from darkstream.model.media import Colour
+from darkstream.model.plan import VideoEncode
+
+Node = Any
+"""A stream of ffmpeg-python's graph (the library has no types)."""
+Filter = tuple[str, dict[str, str | int]]
+
+_NOMINAL_PEAK = 100
+"""cd/m2 of diffuse white in SDR."""
+
+
+def filter_renditions(source: Node, renditions: Sequence[VideoEncode]) -> list[Node]:
+    """One filtered stream a rendition; decoding and all but the last scaling happen once."""
+    first, *others = renditions
+    top = _chain(source, list(picture_filters(first)))
+    if not others:
+        return [top]
+    copies = top.filter_multi_output("split", len(renditions))
+    smaller = [
+        _chain(copies.stream(number), list(_smaller(rendition)))
+        for number, rendition in enumerate(others, start=1)
+    ]
+    return [copies.stream(0), *smaller]
+
+
+def picture_filters(video: VideoEncode) -> Iterator[Filter]:
+    """Every filter of one rendition, in order, with its options."""
+    if video.deinterlace:
+        yield "bwdif", {"mode": "send_frame", "parity": video.field_order or "auto", "deint": "all"}
+    if video.frame_rate is not None:
+        yield "fps", {"fps": str(video.frame_rate)}
+    if video.flatten:
+        yield "format", {"pix_fmts": "gbrap"}
+        yield "premultiply", {"inplace": 1}
+    yield from _resize(video)
+    yield from _turn(video)
+    if video.tonemap:
+        yield from _tonemap(video.source_colour)
+    yield "format", {"pix_fmts": video.pix_fmt}
+    yield "setsar", {"sar": "1"}
+    yield "setparams", _tags(video.colour)
+
+
+def _resize(video: VideoEncode) -> Iterator[Filter]:
+    """To the stored orientation's size; turning comes after, on fewer pixels."""
+    width, height = video.width, video.height
+    if video.rotation in {90, 270}:
+        width, height = height, width
+    if video.crop:
+        yield "crop", {"w": width, "h": height, "x": 0, "y": 0}
+    options: dict[str, str | int] = {"w": width, "h": height, "flags": "lanczos"}
+    if not video.tonemap:
+        options |= _range(video)
+    yield "scale", options
+
+
+def _range(video: VideoEncode) -> dict[str, str | int]:
+    options: dict[str, str | int] = {
+        "in_range": video.source_colour.range or "tv",
+        "out_range": video.colour.range or "tv",
+    }
+    if video.source_colour.matrix == "gbr":
+        options |= {"in_range": "pc", "out_color_matrix": video.colour.matrix or "bt709"}
+    return options
+
+
+def _turn(video: VideoEncode) -> Iterator[Filter]:
+    if video.mirrored:
+        yield "hflip", {}
+    if video.rotation == 90:
+        yield "transpose", {"dir": "clock"}
+    elif video.rotation == 270:
+        yield "transpose", {"dir": "cclock"}
+    elif video.rotation == 180:
+        yield "hflip", {}
+        yield "vflip", {}
+
+
+def _tonemap(source: Colour) -> Iterator[Filter]:
+    """HDR to BT.709 in linear light, as floats, with the Hable curve."""
+    yield (
+        "zscale",
+        {
+            "transferin": source.transfer or "smpte2084",
+            "primariesin": source.primaries or "bt2020",
+            "matrixin": source.matrix or "bt2020nc",
+            "rangein": source.range or "tv",
+            "transfer": "linear",
+            "npl": _NOMINAL_PEAK,
+        },
+    )
+    yield "format", {"pix_fmts": "gbrpf32le"}
+    yield "zscale", {"primaries": "bt709"}
+    yield "tonemap", {"tonemap": "hable", "desat": 0}
+    yield "zscale", {"transfer": "bt709", "matrix": "bt709", "range": "tv", "dither": "ordered"}
+
+
+def _tags(colour: Colour) -> dict[str, str | int]:
+    named = {
+        "range": colour.range,
+        "color_primaries": colour.primaries,
+        "color_trc": colour.transfer,
+        "colorspace": colour.matrix,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _smaller(video: VideoEncode) -> Iterator[Filter]:
+    yield "scale", {"w": video.width, "h": video.height, "flags": "lanczos"}
+    yield "setsar", {"sar": "1"}
+
+
+def _chain(node: Node, filters: Sequence[Filter]) -> Node:
+    for name, options in filters:
+        node = node.filter(name, **options)
+    return node

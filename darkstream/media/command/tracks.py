@@ -1,0 +1,76 @@
+"""Options of sound, subtitles, covers and attachments, and what is kept of the metadata.
+
+Kept: the title, languages, track titles, flags, chapters. Everything else (places, dates, devices)
+is left out: a published file tells nobody where it was filmed.
+"""
+
+from __future__ import annotations
+
+from darkstream.media.command.encoders import Options
+from darkstream.model.media import Disposition
+from darkstream.model.plan import AudioTrack, EncodePlan, FilePackage, SubtitleTrack
+
+_FLAGS = tuple(Disposition.model_fields)
+
+
+def track_options(plan: EncodePlan) -> Options:
+    """Everything of an output but its video and its container."""
+    first = len(plan.renditions)
+    options: Options = {
+        "map_metadata": -1,
+        "map_metadata:s": -1,
+        "map_chapters": 0 if plan.chapters else -1,
+    }
+    if plan.title:
+        options["metadata"] = f"title={plan.title}"
+    if plan.renditions:
+        options["disposition:v:0"] = "default"
+    for number, audio in enumerate(plan.audio):
+        options |= _audio(audio, number) | _labels(audio, f"a:{number}", first + number)
+    first += len(plan.audio)
+    for number, track in enumerate(plan.subtitles):
+        options[f"c:s:{number}"] = track.encoder or "copy"
+        options |= _labels(track, f"s:{number}", first + number)
+    return options | _covers(plan) | _attachments(plan)
+
+
+def _audio(track: AudioTrack, number: int) -> Options:
+    if track.encoder is None:
+        return {f"c:a:{number}": "copy"}
+    options: Options = {"c": track.encoder, "ar": track.sample_rate}
+    if track.layout:
+        options["channel_layout"] = track.layout
+    else:
+        options["ac"] = track.channels
+    if track.bit_rate:
+        options["b"] = track.bit_rate
+    return {f"{name}:a:{number}": value for name, value in options.items()}
+
+
+def _labels(track: AudioTrack | SubtitleTrack, place: str, index: int) -> Options:
+    """Language, title and flags; the title by the stream's number, since a key stands once."""
+    flags = "+".join(name for name in _FLAGS if getattr(track.disposition, name))
+    options: Options = {f"disposition:{place}": flags or "0"}
+    if track.language:
+        options[f"metadata:s:{place}"] = f"language={track.language}"
+    if track.title:
+        options[f"metadata:s:{index}"] = f"title={track.title}"
+    return options
+
+
+def _covers(plan: EncodePlan) -> Options:
+    options: Options = {}
+    matroska = isinstance(plan.package, FilePackage) and plan.package.container == "mkv"
+    for number in range(len(plan.covers)):
+        place = f"v:{len(plan.renditions) + number}"
+        options |= {f"c:{place}": "copy", f"disposition:{place}": "attached_pic"}
+        if matroska:
+            options[f"metadata:s:{place}"] = f"filename=cover{number or ''}"
+    return options
+
+
+def _attachments(plan: EncodePlan) -> Options:
+    options: Options = {}
+    for number, index in enumerate(plan.attachments):
+        options |= {f"c:t:{number}": "copy", f"map_metadata:s:t:{number}": f"0:s:{index}"}
+    return options

@@ -3,34 +3,107 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import structlog
 
 from darkstream.control.dispatcher import Dispatcher
 from darkstream.control.wing import Wing
+from darkstream.model.base import DispatchId
+
+if TYPE_CHECKING:
+    from darkstream.catalog.dispatches import UnfinishedDispatch
 
 _log = structlog.get_logger(__name__)
 
 _CANCELLED = frozenset({"CANCELLING", "CANCELLED"})
 _OVER = frozenset({"CRASHED", "FAILED", "COMPLETED"})
+_TAKEN = frozenset({"PENDING", "RUNNING"})
 
 
-async def reconcile_jobs(wing: Wing, dispatcher: Dispatcher) -> bool:
-    """Carry cancels and ends of flow runs, as Prefect knows them, into the catalog."""
-    rows = await asyncio.to_thread(wing.catalog.dispatches.unfinished)
-    runs = {row.flow_run: row.id for row in rows if row.flow_run is not None}
-    states = await dispatcher.states(list(runs)) if runs else {}
-    for flow_run, dispatch in runs.items():
-        state = states.get(flow_run)
+class Reconciler:
+    """Carries cancels and ends of flow runs into the catalog, and lost dispatches into Prefect."""
+
+    def __init__(
+        self, wing: Wing, dispatcher: Dispatcher, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wing = wing
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._limit_s = wing.settings.lease.expiry_s
+        self._silence = Silence(self._limit_s, clock)
+        self._bound: frozenset[str] = frozenset()
+        self._departed: dict[str, float] = {}
+
+    async def step(self) -> bool:
+        """Compare all unfinished dispatches once; raises PrefectUnreachable."""
+        rows = await asyncio.to_thread(self._wing.catalog.dispatches.unfinished)
+        bound = {row.flow_run: row for row in rows if row.flow_run is not None}
+        self._watch(frozenset(bound))
+        self._silence.keep_only(row.id for row in bound.values())
+        runs = [*bound, *self._departed]
+        states = await self._dispatcher.states(runs) if runs else {}
+        for flow_run, row in bound.items():
+            await self._settle(row, states.get(flow_run))
+        for flow_run in list(self._departed):
+            await self._bury(flow_run, states.get(flow_run))
+        return False
+
+    def _watch(self, bound: frozenset[str]) -> None:
+        for flow_run in self._bound - bound:
+            self._departed[flow_run] = self._clock()
+        self._bound = bound
+
+    async def _settle(self, row: UnfinishedDispatch, state: str | None) -> None:
         if state in _CANCELLED:
-            _log.info("cancelled_in_prefect", dispatch=dispatch, flow_run=flow_run)
-            await asyncio.to_thread(wing.catalog.dispatches.cancel, dispatch)
+            _log.info("cancelled_in_prefect", dispatch=row.id, flow_run=row.flow_run)
+            await asyncio.to_thread(self._wing.catalog.dispatches.cancel, row.id)
         elif state is None or state in _OVER:
-            reason = f"its flow run is {(state or 'gone').lower()} in Prefect"
-            _log.warning("flow_run_over", dispatch=dispatch, flow_run=flow_run, state=state)
-            await asyncio.to_thread(wing.catalog.dispatches.lose, dispatch, reason)
-            wing.jobs_wake.set()
-    return False
+            await self._lose(row.id, f"its flow run is {(state or 'gone').lower()} in Prefect")
+        elif state in _TAKEN and self._silence.too_long(row.id, row.heard):
+            await self._lose(row.id, "its worker took it and was never heard of again")
+
+    async def _lose(self, dispatch: DispatchId, reason: str) -> None:
+        _log.warning("dispatch_lost", dispatch=dispatch, reason=reason)
+        await asyncio.to_thread(self._wing.catalog.dispatches.lose, dispatch, reason)
+        self._wing.jobs_wake.set()
+
+    async def _bury(self, flow_run: str, state: str | None) -> None:
+        """Mark a run as crashed that Prefect believes alive long after its dispatch was over."""
+        if state not in _TAKEN:
+            del self._departed[flow_run]
+        elif self._clock() - self._departed[flow_run] > self._limit_s:
+            _log.warning("flow_run_crashed", flow_run=flow_run)
+            await self._dispatcher.crash(flow_run, "its worker is lost")
+            del self._departed[flow_run]
+
+
+class Silence:
+    """How long each dispatch has not been heard of, by this process's own clock.
+
+    A worker that dies before its first claim holds no lease that could expire. `heard` only needs
+    to differ when something was heard: no clocks of two machines are compared.
+    """
+
+    def __init__(self, limit_s: float, clock: Callable[[], float]) -> None:
+        self._limit_s = limit_s
+        self._clock = clock
+        self._since: dict[DispatchId, tuple[object, float]] = {}
+
+    def too_long(self, dispatch: DispatchId, heard: object) -> bool:
+        """Whether nothing new was heard of a dispatch for the whole limit."""
+        last, since = self._since.get(dispatch, (None, 0.0))
+        if dispatch not in self._since or last != heard:
+            self._since[dispatch] = (heard, self._clock())
+            return False
+        return self._clock() - since > self._limit_s
+
+    def keep_only(self, dispatches: Iterable[DispatchId]) -> None:
+        """Forget all others."""
+        known = frozenset(dispatches)
+        self._since = {key: value for key, value in self._since.items() if key in known}
 
 
 async def expire_leases(wing: Wing) -> bool:

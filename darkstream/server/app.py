@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Protocol
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from darkstream import __version__
 from darkstream.catalog import Catalog
@@ -25,6 +26,7 @@ from darkstream.server import (
 from darkstream.server.answers import install_error_answers
 from darkstream.server.description import PROBLEM_RESPONSES, describe
 from darkstream.server.guard import LocalOnly
+from darkstream.server.prefect_mount import PrefectMount
 from darkstream.server.request_id import RequestId
 from darkstream.server.serving import serve_app
 from darkstream.settings import Settings
@@ -37,18 +39,6 @@ _ROUTERS = (
     routes_work.router,
     routes_walk.router,
 )
-_PREFECT_POLL_S = 0.1
-
-
-class MountedPrefect(Protocol):
-    """Prefect's server inside ours: starts in the background, and says when it is there."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether Prefect's routes answer; raises PrefectUnreachable where it cannot start."""
-
-    def running(self) -> AbstractAsyncContextManager[None]:
-        """Start it in the background; stop it at the end."""
 
 
 def serve(settings: Settings) -> None:
@@ -57,15 +47,11 @@ def serve(settings: Settings) -> None:
 
 
 def create_app(
-    settings: Settings,
-    *,
-    make_dispatcher: Callable[[], Dispatcher] | None = None,
-    mount_prefect: Callable[[FastAPI, Settings], MountedPrefect] | None = None,
+    settings: Settings, *, make_dispatcher: Callable[[], Dispatcher] | None = None
 ) -> FastAPI:
     """The whole server as one ASGI app.
 
-    Tests give a `make_dispatcher` of their own. Where the settings name no Prefect API, Prefect's
-    server is mounted by `mount_prefect`, unless there is a dispatcher already.
+    With a `make_dispatcher` of a test's own, Prefect's server is neither mounted nor imported.
     """
     app = FastAPI(title="DarkStream", version=__version__, openapi_url=None)
     api = create_api()
@@ -73,9 +59,15 @@ def create_app(
     app.add_middleware(LocalOnly)
     app.add_middleware(RequestId)
     install_error_answers(app)
-    prefect: MountedPrefect | None = None
-    if make_dispatcher is None and settings.prefect.api_url is None:
-        prefect = (mount_prefect or _mount_prefect)(app, settings)
+    prefect = PrefectMount(settings) if make_dispatcher is None else None
+    if prefect is not None:
+        app.router.routes.extend(prefect.routes())
+        app.add_route("/", _to_prefect, include_in_schema=False)
+
+    async def connect() -> Dispatcher:
+        if make_dispatcher is not None:
+            return make_dispatcher()
+        return await _connect(settings, prefect)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -86,14 +78,11 @@ def create_app(
                 app.state.failure = error
                 raise
             stack.callback(catalog.close)
-            api.state.wing = wing = Wing(settings, catalog)
             if prefect is not None:
-                await stack.enter_async_context(prefect.running())
-
-            async def connect() -> Dispatcher:
-                return await _connect(settings, prefect, make_dispatcher)
-
-            await stack.enter_async_context(running_loops(wing, connect))
+                prefect.start()
+                stack.push_async_callback(prefect.stop)
+            api.state.wing = Wing(settings, catalog)
+            await stack.enter_async_context(running_loops(api.state.wing, connect))
             yield
 
     app.router.lifespan_context = lifespan
@@ -101,7 +90,7 @@ def create_app(
 
 
 def create_api() -> FastAPI:
-    """The routes under /api/v1, without anything behind them: `state.wing` is set at the start."""
+    """The routes under /api/v1; `state.wing`, which they work with, is set at the start."""
     api = FastAPI(title="DarkStream", openapi_url=None, responses=PROBLEM_RESPONSES)
     for router in _ROUTERS:
         api.include_router(router)
@@ -119,22 +108,16 @@ def _open_catalog(settings: Settings) -> Catalog:
     return catalog
 
 
-def _mount_prefect(app: FastAPI, settings: Settings) -> MountedPrefect:
-    from darkstream.server.prefect_mount import mount
-
-    return mount(app, settings)
+async def _to_prefect(_request: Request) -> Response:
+    return RedirectResponse("/prefect")
 
 
-async def _connect(
-    settings: Settings,
-    prefect: MountedPrefect | None,
-    make_dispatcher: Callable[[], Dispatcher] | None,
-) -> Dispatcher:
-    while prefect is not None and not prefect.ready:
-        await asyncio.sleep(_PREFECT_POLL_S)
-    # Importing Prefect takes seconds: not in the event loop.
-    dispatcher = await asyncio.to_thread(make_dispatcher or (lambda: _make_dispatcher(settings)))
+async def _connect(settings: Settings, prefect: PrefectMount | None) -> Dispatcher:
     if prefect is not None:
+        await prefect.wait_ready()
+    # Importing Prefect takes seconds: not in the event loop.
+    dispatcher = await asyncio.to_thread(_make_dispatcher, settings)
+    if settings.prefect.api_url is None:
         await dispatcher.setup()
     return dispatcher
 

@@ -56,15 +56,21 @@ def json_body(model: type[_M]) -> Callable[[Request], Awaitable[_M]]:
 
 
 async def _read_body(request: Request) -> bytes:
+    announced = request.headers.get("content-length", "0")
+    _check_size(int(announced) if announced.isdecimal() else 0)
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > BODY_LIMIT:
-            raise HTTPException(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the body is larger than {BODY_LIMIT >> 20} MiB: send it in parts",
-            )
+        _check_size(len(body))
     return bytes(body)
+
+
+def _check_size(size: int) -> None:
+    if size > BODY_LIMIT:
+        raise HTTPException(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"the body is larger than {BODY_LIMIT >> 20} MiB: send it in parts",
+        )
 
 
 def takes(model: type[BaseModel]) -> dict[str, Any]:

@@ -114,8 +114,9 @@ class PrefectMount:
                 _log.info("prefect_started", after_s=round(time.monotonic() - begun, 2))
                 await self._stop.wait()
                 self._app = None
-        except Exception as error:
-            self._failure = f"Prefect could not start: {type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 Prefect may fail in any way; `reason` says how
+            first_line = str(error).partition("\n")[0]
+            self._failure = f"Prefect could not start: {type(error).__name__}: {first_line}"
             _log.exception("prefect_failed")
         finally:
             self._app = None

@@ -1,0 +1,76 @@
+"""All that is used of Prefect without being promised by it; a contract test pins each name.
+
+In a flow process: what `python -m prefect.engine` does, with a flow that is already loaded. In the
+worker: one limiter for several pools.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from prefect._internal import control_listener
+from prefect._internal.metrics import RunMetrics
+from prefect.context import refresh_global_settings_context
+from prefect.engine import _drive_run_flow_result, handle_engine_signals
+from prefect.flow_engine import load_flow, load_flow_run, run_flow
+from prefect.flows import load_flow_from_entrypoint
+from prefect.logging.loggers import flow_run_logger
+
+if TYPE_CHECKING:
+    import anyio
+    from prefect.client.schemas.responses import DeploymentResponse
+    from prefect.flows import Flow
+    from prefect.workers.base import BaseWorker
+
+_WORKING_DIRECTORY_STEP = "prefect.deployments.steps.set_working_directory"
+
+
+def load_entrypoint(entrypoint: str) -> Flow[..., Any]:
+    """The flow of an entrypoint, or what its import raises; no stand-in is made."""
+    return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+
+
+def needs_no_pull(deployment: DeploymentResponse) -> bool:
+    """Whether the deployment's code is what is installed here, so that a loaded flow is the one."""
+    steps = deployment.pull_steps or []
+    return deployment.storage_document_id is None and all(
+        set(step) == {_WORKING_DIRECTORY_STEP} for step in steps
+    )
+
+
+def execute(flow_run_id: UUID, flow: Flow[..., Any] | None) -> None:
+    """Run one flow run to its end in this process, reporting its states.
+
+    Without `flow`, Prefect loads it as the deployment says. Raises SystemExit as the engine does:
+    0 where Prefect knows how the run ended, other codes where it does not.
+    """
+    with handle_engine_signals(flow_run_id):
+        flow_run = load_flow_run(flow_run_id)
+        if flow_run.state and (flow_run.state.is_final() or flow_run.state.is_cancelling()):
+            return
+        logger = flow_run_logger(flow_run=flow_run)
+        if flow is None:
+            try:
+                flow = load_flow(flow_run)
+            except Exception:
+                logger.exception("The flow could not be loaded")
+                raise
+        with RunMetrics(flow_run, flow):
+            result: object = run_flow(flow, flow_run=flow_run, error_logger=logger.logger)
+            _drive_run_flow_result(flow, result)
+
+
+def intend_cancel() -> None:
+    """Let the engine take the SIGTERM that follows for a cancel, not for a crash."""
+    control_listener._set_intent("cancel")
+
+
+def reread_settings() -> None:
+    """Let Prefect read its settings from the environment again."""
+    refresh_global_settings_context()
+
+
+def share_limiter(worker: BaseWorker[Any, Any, Any], limiter: anyio.CapacityLimiter) -> None:
+    """Let a worker that was set up take its slots from a limiter that others use too."""
+    worker._limiter = limiter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import PurePath
@@ -34,6 +35,8 @@ def watch(
 
     if not is_text(root):
         raise StorageError(f"cannot watch {display(root)}: its name is not UTF-8; use a schedule")
+    if not os.path.isdir(root):
+        raise StorageError(f"cannot watch {display(root)}: no directory here; use a schedule")
     top = root.decode()
     pause = _Pause(quiet_s, longest_s)
     try:
@@ -43,7 +46,6 @@ def watch(
             debounce=_LOOK_MS,
             rust_timeout=_LOOK_MS,
             yield_on_timeout=True,
-            raise_interrupt=False,
             ignore_permission_denied=True,
         ):
             if cancel.cancelled:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import binascii
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-from standardwebhooks.webhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from darkstream.errors import ServiceError, SettingsError
 
@@ -67,7 +66,7 @@ def _signature(secret: str | None, id: str, now: datetime, body: str) -> dict[st
         return headers
     try:
         signed = Webhook(secret).sign(id, now, body)
-    except (binascii.Error, RuntimeError, ValueError) as error:
+    except (EmptyWebhookSecretError, ValueError) as error:
         raise SettingsError(
             "the webhook's secret is no Standard Webhooks secret: whsec_ and base64"
         ) from error

@@ -1,0 +1,209 @@
+"""Dispatches: which jobs go together into which flow run, and what became of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy.orm import aliased
+
+from darkstream.catalog.database import Database
+from darkstream.catalog.records import ENDED, WAITING, end_jobs, queue_of
+from darkstream.catalog.schema import dispatches, jobs, scans
+from darkstream.model.base import DispatchId, JobId
+from darkstream.model.job import DispatchOrder, JobStatus
+
+_AGEING_S = 600.0
+"""Waiting this long counts as one point of priority more, so that bulk is not starved."""
+_LOOKAHEAD = 2_000
+
+
+@dataclass(frozen=True)
+class UnfinishedDispatch:
+    """A dispatch whose flow run has not ended, as far as the catalog knows."""
+
+    id: DispatchId
+    pool: str
+    flow_run: str | None
+    heard: float
+
+
+class Dispatches:
+    """Every method is one transaction."""
+
+    def __init__(self, database: Database, max_attempts: int) -> None:
+        self._database = database
+        self._max_attempts = max_attempts
+
+    def plan(
+        self,
+        *,
+        pool: Literal["cpu", "gpu"],
+        window: int,
+        batch_seconds: float,
+        live_slots: int,
+    ) -> list[DispatchOrder]:
+        """Take due jobs of a pool into new dispatches, at most `window` unfinished ones in all.
+
+        A batch holds work for about `batch_seconds`, and no more jobs than leave every slot busy to
+        the end.
+        """
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            unfinished = connection.scalar(
+                select(func.count())
+                .select_from(dispatches)
+                .where(dispatches.c.pool == pool, dispatches.c.ended.is_(None))
+            )
+            free = window - int(unfinished or 0)
+            if free <= 0:
+                return []
+            due = _due(connection, now, pool)
+            most = math.ceil(len(due) / (2 * max(1, live_slots)))
+            batches = _batches(due, batch_seconds, max(1, most))[:free]
+            return [_create(connection, now, pool, batch) for batch in batches]
+
+    def bind(self, dispatch: DispatchId, flow_run: str) -> None:
+        """The flow run of a dispatch is made."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(dispatches).where(dispatches.c.id == dispatch).values(flow_run=flow_run)
+            )
+
+    def unfinished(self) -> list[UnfinishedDispatch]:
+        """All dispatches that have not ended."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(dispatches).where(dispatches.c.ended.is_(None)))
+            return [
+                UnfinishedDispatch(DispatchId(row.id), row.pool, row.flow_run, row.heard)
+                for row in rows
+            ]
+
+    def end(self, dispatch: DispatchId) -> None:
+        """Its flow run is through: what it did not claim is queued again."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            lose_dispatch(connection, now, dispatch, "its flow run ended", self._max_attempts)
+
+    def lose(self, dispatch: DispatchId, reason: str) -> None:
+        """Its worker is gone: claimed jobs used up an attempt, the others are queued again."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            lose_dispatch(connection, now, dispatch, reason, self._max_attempts)
+
+    def lose_flow_run(self, flow_run: str, reason: str) -> None:
+        """As `lose`, by the Prefect flow run; a scan it walked is queued again."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            for dispatch in connection.scalars(
+                select(dispatches.c.id).where(
+                    dispatches.c.flow_run == flow_run, dispatches.c.ended.is_(None)
+                )
+            ).all():
+                lose_dispatch(connection, now, dispatch, reason, self._max_attempts)
+            # An overdue scan is taken up by the next look for expired ones.
+            connection.execute(
+                update(scans)
+                .where(scans.c.flow_run == flow_run, scans.c.status == "running")
+                .values(seen=0.0)
+            )
+
+    def cancel(self, dispatch: DispatchId) -> None:
+        """Somebody cancelled its flow run: its unfinished jobs are cancelled."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            mine = jobs.c.dispatch_id == dispatch
+            waiting = connection.scalars(
+                select(jobs.c.id).where(mine, jobs.c.status.in_(WAITING))
+            ).all()
+            end_jobs(connection, now, list(waiting), status="cancelled", reason="cancelled")
+            running = update(jobs).where(mine, jobs.c.status == JobStatus.running)
+            if not connection.execute(running.values(cancel_requested=True)).rowcount:
+                _close(connection, now, dispatch)
+
+
+def lose_dispatch(
+    connection: Connection, now: float, dispatch: int, reason: str, max_attempts: int
+) -> list[JobId]:
+    """End a dispatch and queue its unfinished jobs again; returns those that were running."""
+    _close(connection, now, dispatch)
+    rows = connection.execute(
+        select(jobs).where(jobs.c.dispatch_id == dispatch, jobs.c.status.not_in(ENDED))
+    ).all()
+    for row in rows:
+        _requeue(connection, now, row, reason, max_attempts)
+    return [JobId(row.id) for row in rows if row.status == JobStatus.running]
+
+
+def _requeue(
+    connection: Connection, now: float, row: Row[Any], reason: str, max_attempts: int
+) -> None:
+    if row.cancel_requested:
+        end_jobs(connection, now, [row.id], status="cancelled", reason="cancelled")
+    elif row.status == JobStatus.running and row.attempts >= max_attempts:
+        text = f"the worker was lost {row.attempts} times, the last time because {reason}"
+        end_jobs(connection, now, [row.id], status="failed", reason=text)
+    else:
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id == row.id)
+            .values(status="queued", dispatch_id=None, lease_until=None)
+        )
+
+
+def _close(connection: Connection, now: float, dispatch: int) -> None:
+    connection.execute(
+        update(dispatches)
+        .where(dispatches.c.id == dispatch, dispatches.c.ended.is_(None))
+        .values(ended=now)
+    )
+
+
+def _due(connection: Connection, now: float, pool: str) -> list[Row[Any]]:
+    blocker = aliased(jobs)
+    aged = jobs.c.priority + (now - jobs.c.created) / _AGEING_S
+    query = (
+        select(jobs.c.id, jobs.c.priority, jobs.c.cost_s)
+        .join(blocker, blocker.c.id == jobs.c.blocked_by, isouter=True)
+        .where(
+            jobs.c.status == JobStatus.queued.value,
+            jobs.c.pool == pool,
+            or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now),
+            or_(blocker.c.id.is_(None), blocker.c.status.in_(ENDED)),
+        )
+        .order_by(aged.desc(), jobs.c.id)
+        .limit(_LOOKAHEAD)
+    )
+    return [row for row in connection.execute(query)]
+
+
+def _batches(due: list[Row[Any]], batch_seconds: float, most: int) -> list[list[Row[Any]]]:
+    batches: list[list[Row[Any]]] = []
+    room, queue = 0.0, ""
+    for row in due:
+        band = queue_of(row.priority)
+        if not batches or band != queue or row.cost_s > room or len(batches[-1]) >= most:
+            batches.append([])
+            room, queue = batch_seconds, band
+        batches[-1].append(row)
+        room -= row.cost_s
+    return batches
+
+
+def _create(
+    connection: Connection, now: float, pool: Literal["cpu", "gpu"], batch: list[Row[Any]]
+) -> DispatchOrder:
+    queue = queue_of(batch[0].priority)
+    key = connection.execute(
+        insert(dispatches).values(pool=pool, queue=queue, created=now, heard=now)
+    ).inserted_primary_key
+    dispatch = DispatchId(key[0] if key else 0)
+    ids = [row.id for row in batch]
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id.in_(ids))
+        .values(status="dispatched", dispatch_id=dispatch, blocked_by=None)
+    )
+    return DispatchOrder(id=dispatch, pool=pool, queue=queue, jobs=tuple(map(JobId, ids)))

@@ -1,0 +1,203 @@
+"""Jobs as people see them: submit, find, cancel, retry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from darkstream.catalog.database import Database
+from darkstream.catalog.records import (
+    ENDED,
+    WAITING,
+    end_jobs,
+    queue_of,
+    select_jobs,
+    to_job,
+)
+from darkstream.catalog.schema import dispatches, jobs, libraries
+from darkstream.errors import Conflict, NotFound
+from darkstream.model.base import DispatchId, JobId, LibraryId, ScanId
+from darkstream.model.job import Job, JobStatus
+from darkstream.model.preset import Preset
+
+_BYTES_A_SECOND = 400_000
+_LEAST_COST_S = 1.0
+
+
+class Jobs:
+    """Every method is one transaction; raises NotFound for a job that is not there."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def submit(  # noqa: PLR0913 - the columns of a job
+        self,
+        *,
+        source: bytes,
+        relative: bytes,
+        destination: bytes,
+        preset: Preset,
+        priority: int = 50,
+        not_before: datetime | None = None,
+        library: LibraryId | None = None,
+        scan: ScanId | None = None,
+        source_bytes: int | None = None,
+        pool: Literal["cpu", "gpu"] = "cpu",
+        flow_run: str | None = None,
+    ) -> Job:
+        """Queue a job; with `flow_run` it is bound to a dispatch of that Prefect flow run."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            job = insert_job(
+                connection,
+                now,
+                source=source,
+                relative=relative,
+                destination=destination,
+                preset=preset.model_dump_json(),
+                preset_name=preset.name,
+                priority=priority,
+                not_before=None if not_before is None else not_before.timestamp(),
+                library_id=library,
+                scan_id=scan,
+                source_bytes=source_bytes,
+                pool=pool,
+            )
+            if flow_run is not None:
+                _bind(connection, now, job, pool=pool, priority=priority, flow_run=flow_run)
+            return to_job(_row(connection, job))
+
+    def dispatch_of_flow_run(self, flow_run: str) -> DispatchId:
+        """The dispatch a flow run works on; raises NotFound."""
+        with self._database.read() as connection:
+            found = connection.scalar(
+                select(dispatches.c.id)
+                .where(dispatches.c.flow_run == flow_run)
+                .order_by(dispatches.c.id.desc())
+            )
+        if found is None:
+            raise NotFound(f"no dispatch belongs to the flow run {flow_run}")
+        return DispatchId(found)
+
+    def get(self, job: JobId) -> Job:
+        """One job."""
+        with self._database.read() as connection:
+            return to_job(_row(connection, job))
+
+    def find(
+        self,
+        *,
+        status: JobStatus | None = None,
+        library: str | None = None,
+        scan: ScanId | None = None,
+        after: JobId | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        """Jobs, newest first, older than `after`."""
+        query = select_jobs().order_by(jobs.c.id.desc()).limit(limit)
+        if status is not None:
+            query = query.where(jobs.c.status == status.value)
+        if library is not None:
+            query = query.where(libraries.c.name == library)
+        if scan is not None:
+            query = query.where(jobs.c.scan_id == scan)
+        if after is not None:
+            query = query.where(jobs.c.id < after)
+        with self._database.read() as connection:
+            return [to_job(row) for row in connection.execute(query)]
+
+    def log(self, job: JobId) -> str:
+        """What the tools said during its attempts."""
+        with self._database.read() as connection:
+            return str(_row(connection, job).log)
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        query = select(jobs.c.status, func.count()).group_by(jobs.c.status)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def cancel(self, job: JobId) -> Job:
+        """End a waiting job now, ask a running one to end; raises Conflict where it has ended."""
+        with self._database.write() as connection:
+            row = _row(connection, job)
+            if row.status == JobStatus.running:
+                connection.execute(
+                    update(jobs).where(jobs.c.id == job).values(cancel_requested=True)
+                )
+            elif row.status in WAITING:
+                now = self._database.now(connection)
+                end_jobs(connection, now, [job], status="cancelled", reason="cancelled")
+            elif row.status != JobStatus.cancelled:
+                raise Conflict(f"job {job} has ended already: it is {row.status}")
+            return to_job(_row(connection, job))
+
+    def retry(self, job: JobId) -> Job:
+        """Queue an ended job again with new attempts; raises Conflict where it has not ended."""
+        with self._database.write() as connection:
+            row = _row(connection, job)
+            if row.status not in ENDED:
+                raise Conflict(f"job {job} has not ended: it is {row.status}")
+            requeue_ended(connection, [job])
+            return to_job(_row(connection, job))
+
+    def prioritise(self, job: JobId, priority: int) -> Job:
+        """Change the priority of a job that has not ended; raises Conflict."""
+        with self._database.write() as connection:
+            row = _row(connection, job)
+            if row.status in ENDED:
+                raise Conflict(f"job {job} has ended already: it is {row.status}")
+            connection.execute(update(jobs).where(jobs.c.id == job).values(priority=priority))
+            return to_job(_row(connection, job))
+
+
+def insert_job(connection: Connection, now: float, **values: Any) -> int:  # noqa: ANN401 - columns
+    """Insert a queued job and return its id."""
+    size = values.get("source_bytes")
+    cost = _LEAST_COST_S + (size or 0) / _BYTES_A_SECOND
+    statement = insert(jobs).values(status="queued", created=now, cost_s=cost, **values)
+    (job,) = connection.execute(statement).inserted_primary_key or (None,)
+    return int(job)  # type: ignore[arg-type]
+
+
+def requeue_ended(connection: Connection, ids: list[int], *, scan: int | None = None) -> None:
+    """Queue ended jobs again with a new budget of attempts."""
+    values: dict[str, Any] = {
+        "status": "queued",
+        "attempts": 0,
+        "reason": "",
+        "ended": None,
+        "not_before": None,
+        "dispatch_id": None,
+        "blocked_by": None,
+        "cancel_requested": False,
+        "flow_run": None,
+    }
+    if scan is not None:
+        values["scan_id"] = scan
+    for job in ids:
+        connection.execute(update(jobs).where(jobs.c.id == job).values(**values))
+
+
+def _bind(
+    connection: Connection, now: float, job: int, *, pool: str, priority: int, flow_run: str
+) -> None:
+    dispatch = connection.execute(
+        insert(dispatches).values(
+            pool=pool, queue=queue_of(priority), flow_run=flow_run, created=now, heard=now
+        )
+    ).inserted_primary_key
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job)
+        .values(status="dispatched", dispatch_id=dispatch[0] if dispatch else None)
+    )
+
+
+def _row(connection: Connection, job: int) -> Row[Any]:
+    row = connection.execute(select_jobs().where(jobs.c.id == job)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no job {job}; 'darkstream jobs' lists them")
+    return row

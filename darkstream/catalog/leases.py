@@ -1,0 +1,126 @@
+"""Who may work on a job now: leases by the database's clock, fencing tokens that only grow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from darkstream.catalog.database import Database
+from darkstream.catalog.dispatches import lose_dispatch
+from darkstream.catalog.records import preset_of
+from darkstream.catalog.schema import dispatches, jobs
+from darkstream.errors import LeaseLost
+from darkstream.model.base import DispatchId, FencingToken, JobId, LibraryId
+from darkstream.model.job import Claim, JobStatus
+from darkstream.model.wire import Heartbeat, HeartbeatAnswer
+from darkstream.settings import LeaseSettings
+
+
+class Leases:
+    """Every method is one transaction."""
+
+    def __init__(self, database: Database, lease: LeaseSettings) -> None:
+        self._database = database
+        self._lease = lease
+
+    def claim(self, dispatch: DispatchId, node: str, flow_run: str) -> Claim | None:
+        """The next job of a dispatch, None when there is none left or the dispatch has ended."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            touched = connection.execute(
+                update(dispatches)
+                .where(dispatches.c.id == dispatch, dispatches.c.ended.is_(None))
+                .values(heard=now)
+            )
+            row = connection.execute(
+                select(jobs)
+                .where(jobs.c.dispatch_id == dispatch, jobs.c.status == JobStatus.dispatched.value)
+                .order_by(jobs.c.priority.desc(), jobs.c.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            ).one_or_none()
+            if row is None or not touched.rowcount:
+                return None
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == row.id)
+                .values(
+                    status="running",
+                    token=row.token + 1,
+                    attempts=row.attempts + 1,
+                    node=node,
+                    flow_run=flow_run,
+                    started=now,
+                    lease_until=now + self._lease.expiry_s,
+                )
+            )
+            return self._claim(row)
+
+    def _claim(self, row: Row[Any]) -> Claim:
+        return Claim(
+            job=JobId(row.id),
+            token=FencingToken(row.token + 1),
+            attempt=row.attempts + 1,
+            source=row.source,
+            relative=row.relative,
+            destination=row.destination,
+            preset=preset_of(row),
+            library=None if row.library_id is None else LibraryId(row.library_id),
+            heartbeat_s=self._lease.heartbeat_s,
+            lease_s=self._lease.expiry_s,
+        )
+
+    def beat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
+        """Renew leases; the answer names the jobs to stop."""
+        cancel: list[JobId] = []
+        lost: list[JobId] = []
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            for lease in heartbeat.leases:
+                row = connection.execute(select(jobs).where(jobs.c.id == lease.job)).one_or_none()
+                if row is None or row.token != lease.token or row.status != JobStatus.running:
+                    lost.append(lease.job)
+                    continue
+                connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == lease.job)
+                    .values(lease_until=now + self._lease.expiry_s)
+                )
+                if row.cancel_requested:
+                    cancel.append(lease.job)
+        return HeartbeatAnswer(cancel=tuple(cancel), lost=tuple(lost))
+
+    def expire(self) -> list[JobId]:
+        """Take the jobs of silent workers back; returns them."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            silent = connection.scalars(
+                select(jobs.c.dispatch_id)
+                .where(jobs.c.status == JobStatus.running.value, jobs.c.lease_until < now)
+                .distinct()
+            ).all()
+            reason = f"it was silent for {self._lease.expiry_s:.0f} s"
+            taken = [
+                lose_dispatch(connection, now, dispatch, reason, self._lease.max_attempts)
+                for dispatch in silent
+            ]
+            return [job for jobs_taken in taken for job in jobs_taken]
+
+    def extend_all(self) -> None:
+        """Give every worker one more period: they could not renew while the server was away."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.status == JobStatus.running.value)
+                .values(lease_until=now + self._lease.expiry_s)
+            )
+
+
+def held(connection: Connection, job: int, token: int) -> Row[Any]:
+    """The running job whose newest token this is; raises LeaseLost."""
+    row = connection.execute(select(jobs).where(jobs.c.id == job).with_for_update()).one_or_none()
+    if row is None or row.token != token or row.status != JobStatus.running:
+        raise LeaseLost(f"job {job} is no longer this worker's: stop, and publish nothing")
+    return row

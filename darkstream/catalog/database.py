@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ class Database:
         """Bring the schema up to date, one process at a time; returns the catalog's uuid."""
         from alembic import command
 
+        if self.is_sqlite:
+            _enable_wal(self.engine)
         with self.write() as connection:
             if not self.is_sqlite:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
@@ -92,6 +95,26 @@ class Database:
         self.engine.dispose()
 
 
+def _enable_wal(engine: Engine) -> None:
+    """Switch the file to WAL, once for all; the switch does not wait for others by itself."""
+    import stamina
+
+    @stamina.retry(
+        on=(OperationalError, sqlite3.OperationalError),
+        attempts=None,
+        timeout=30.0,
+        wait_initial=0.05,
+    )
+    def switch() -> None:
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA journal_mode=WAL")
+        finally:
+            connection.close()
+
+    switch()
+
+
 def _uuid(connection: Connection) -> str:
     found = connection.scalar(select(meta.c.value).where(meta.c.key == "uuid"))
     if found is None:
@@ -107,7 +130,6 @@ def _tune_sqlite(engine: Engine) -> None:
         connection.isolation_level = None
         for pragma in (
             "busy_timeout=30000",
-            "journal_mode=WAL",
             "synchronous=NORMAL",
             "foreign_keys=ON",
         ):

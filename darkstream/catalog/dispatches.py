@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -161,7 +162,7 @@ def _close(connection: Connection, now: float, dispatch: int) -> None:
     )
 
 
-def _due(connection: Connection, now: float, pool: str) -> list[Row[Any]]:
+def _due(connection: Connection, now: float, pool: str) -> Sequence[Row[Any, Any, Any]]:
     blocker = aliased(jobs)
     aged = jobs.c.priority + (now - jobs.c.created) / _AGEING_S
     query = (
@@ -176,11 +177,13 @@ def _due(connection: Connection, now: float, pool: str) -> list[Row[Any]]:
         .order_by(aged.desc(), jobs.c.id)
         .limit(_LOOKAHEAD)
     )
-    return [row for row in connection.execute(query)]
+    return connection.execute(query).all()
 
 
-def _batches(due: list[Row[Any]], batch_seconds: float, most: int) -> list[list[Row[Any]]]:
-    batches: list[list[Row[Any]]] = []
+def _batches(
+    due: Sequence[Row[Any, Any, Any]], batch_seconds: float, most: int
+) -> list[list[Row[Any, Any, Any]]]:
+    batches: list[list[Row[Any, Any, Any]]] = []
     room, queue = 0.0, ""
     for row in due:
         band = queue_of(row.priority)
@@ -193,7 +196,7 @@ def _batches(due: list[Row[Any]], batch_seconds: float, most: int) -> list[list[
 
 
 def _create(
-    connection: Connection, now: float, pool: Literal["cpu", "gpu"], batch: list[Row[Any]]
+    connection: Connection, now: float, pool: Literal["cpu", "gpu"], batch: list[Row[Any, Any, Any]]
 ) -> DispatchOrder:
     queue = queue_of(batch[0].priority)
     key = connection.execute(

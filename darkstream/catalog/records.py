@@ -136,14 +136,7 @@ def preset_of(row: Row[Any]) -> Preset:
 
 def to_scan(connection: Connection, row: Row[Any]) -> Scan:
     """One row of scans with the name of its library; its job counts are counted, not kept."""
-    counts = {
-        status: count
-        for status, count in connection.execute(
-            select(jobs.c.status, func.count())
-            .where(jobs.c.scan_id == row.id)
-            .group_by(jobs.c.status)
-        )
-    }
+    counts = dict(connection.execute(query.group_by(jobs.c.status)).tuples().all())
     return Scan(
         id=ScanId(row.id),
         library=row.library_name,

@@ -38,16 +38,30 @@ def postgres_url() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     data = directory / "data"
-    run = {"check": True, "cwd": directory, "stdout": subprocess.DEVNULL}
-    subprocess.run([*drop, initdb, "-D", data, "-A", "trust", "-U", "darkstream", "-N"], **run)
+    log = subprocess.DEVNULL
+    subprocess.run(
+        [*drop, initdb, "-D", data, "-A", "trust", "-U", "darkstream", "-N"],
+        check=True,
+        cwd=directory,
+        stdout=log,
+    )
     control = os.path.join(os.path.dirname(os.path.realpath(initdb)), "pg_ctl")
     options = f"-p {port} -h 127.0.0.1 -k {directory} -c fsync=off"
-    log = directory / "log"
-    subprocess.run([*drop, control, "-D", data, "-w", "-o", options, "-l", log, "start"], **run)
+    subprocess.run(
+        [*drop, control, "-D", data, "-w", "-o", options, "-l", directory / "log", "start"],
+        check=True,
+        cwd=directory,
+        stdout=log,
+    )
     try:
         yield f"postgresql://darkstream@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run([*drop, control, "-D", data, "-m", "immediate", "stop"], **run)
+        subprocess.run(
+            [*drop, control, "-D", data, "-m", "immediate", "stop"],
+            check=True,
+            cwd=directory,
+            stdout=log,
+        )
         shutil.rmtree(directory)
 
 

@@ -99,7 +99,7 @@ def plan_report(held: Claim, **changes: object) -> PlanReport:
     return PlanReport.model_validate(values | changes)
 
 
-def test_migrations_go_up_down_and_up_and_equal_the_models(catalog: Catalog):
+def test_migrations_go_up_down_and_up_and_equal_the_models(catalog: Catalog) -> None:
     database = catalog.database
     with database.write() as connection:
         context = MigrationContext.configure(connection)
@@ -110,7 +110,7 @@ def test_migrations_go_up_down_and_up_and_equal_the_models(catalog: Catalog):
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_two_processes_may_migrate_at_once(catalog_url: str):
+def test_two_processes_may_migrate_at_once(catalog_url: str) -> None:
     from darkstream.settings import LeaseSettings
 
     catalogs = [Catalog(catalog_url, lease=LeaseSettings()) for _ in range(2)]
@@ -124,7 +124,7 @@ def test_two_processes_may_migrate_at_once(catalog_url: str):
         one.close()
 
 
-def test_a_job_is_claimed_worked_on_and_committed_once(catalog: Catalog):
+def test_a_job_is_claimed_worked_on_and_committed_once(catalog: Catalog) -> None:
     held = start(catalog)
     assert held.source == b"/in/a.mkv"
     assert beat(catalog, held) == (False, False)
@@ -138,7 +138,7 @@ def test_a_job_is_claimed_worked_on_and_committed_once(catalog: Catalog):
     assert catalog.leases.claim(1, "node", "run") is None  # type: ignore[arg-type]
 
 
-def test_a_silent_worker_loses_its_job_to_a_higher_token(catalog: Catalog):
+def test_a_silent_worker_loses_its_job_to_a_higher_token(catalog: Catalog) -> None:
     late = start(catalog)
     silence(catalog)
     assert catalog.leases.expire() == [late.job]
@@ -155,7 +155,7 @@ def test_a_silent_worker_loses_its_job_to_a_higher_token(catalog: Catalog):
     assert catalog.results.commit(newer.job, end(newer)).status == "done"
 
 
-def test_a_job_that_kills_its_workers_ends_as_failed(catalog: Catalog):
+def test_a_job_that_kills_its_workers_ends_as_failed(catalog: Catalog) -> None:
     job = submit(catalog)
     for _ in range(2):
         number = dispatch(catalog)
@@ -167,14 +167,14 @@ def test_a_job_that_kills_its_workers_ends_as_failed(catalog: Catalog):
     assert catalog.jobs.retry(job).attempts == 0
 
 
-def test_a_released_job_costs_no_attempt(catalog: Catalog):
+def test_a_released_job_costs_no_attempt(catalog: Catalog) -> None:
     held = start(catalog)
     catalog.results.release(held.job, Release(token=held.token, reason="shutdown"))
     job = catalog.jobs.get(held.job)
     assert (job.status, job.attempts) == ("queued", 0)
 
 
-def test_a_starting_server_extends_all_leases(catalog: Catalog):
+def test_a_starting_server_extends_all_leases(catalog: Catalog) -> None:
     held = start(catalog)
     silence(catalog)
     catalog.leases.extend_all()
@@ -182,7 +182,7 @@ def test_a_starting_server_extends_all_leases(catalog: Catalog):
     assert beat(catalog, held) == (False, False)
 
 
-def test_cancelling(catalog: Catalog):
+def test_cancelling(catalog: Catalog) -> None:
     waiting = submit(catalog, "b.mkv")
     assert catalog.jobs.cancel(waiting).status == "cancelled"
     held = start(catalog)
@@ -197,7 +197,7 @@ def test_cancelling(catalog: Catalog):
         catalog.jobs.cancel(done.job)
 
 
-def test_no_job_is_claimed_twice(catalog: Catalog):
+def test_no_job_is_claimed_twice(catalog: Catalog) -> None:
     for number in range(60):
         submit(catalog, f"{number}.mkv")
     orders = catalog.dispatches.plan(pool="cpu", window=6, batch_seconds=1e6, live_slots=3)
@@ -219,7 +219,7 @@ def test_no_job_is_claimed_twice(catalog: Catalog):
     assert len(claimed) == 60
 
 
-def test_urgent_jobs_go_first_and_the_window_is_kept(catalog: Catalog):
+def test_urgent_jobs_go_first_and_the_window_is_kept(catalog: Catalog) -> None:
     slow = submit(catalog, "bulk.mkv", priority=5)
     fast = submit(catalog, "urgent.mkv", priority=90)
     orders = catalog.dispatches.plan(pool="cpu", window=1, batch_seconds=1e6, live_slots=9)
@@ -228,7 +228,7 @@ def test_urgent_jobs_go_first_and_the_window_is_kept(catalog: Catalog):
     assert catalog.jobs.get(slow).status == "queued"
 
 
-def test_the_same_content_and_plan_is_encoded_once(catalog: Catalog):
+def test_the_same_content_and_plan_is_encoded_once(catalog: Catalog) -> None:
     first = start(catalog, "a.mkv")
     assert catalog.results.report_plan(first.job, plan_report(first)).action == "encode"
     second = start(catalog, "b.mkv")
@@ -246,7 +246,7 @@ def test_the_same_content_and_plan_is_encoded_once(catalog: Catalog):
     assert catalog.results.report_plan(again.job, refused).action == "encode"
 
 
-def test_two_sources_never_get_one_name(catalog: Catalog):
+def test_two_sources_never_get_one_name(catalog: Catalog) -> None:
     wanted = FileToPublish(candidates=(b"a.mp4", b"a.mkv.mp4"), size=1, blake3="1")
 
     def reserve(held: Claim, blake3: str) -> tuple[bytes, str | None]:
@@ -321,7 +321,7 @@ def work_all(catalog: Catalog, content: str | None = None) -> int:
     return count
 
 
-def test_a_rescan_asks_only_for_what_changed(catalog: Catalog):
+def test_a_rescan_asks_only_for_what_changed(catalog: Catalog) -> None:
     library(catalog)
     scan, found = walk(catalog, {b"a.mkv": (1, "s1"), b"b.mkv": (2, "s2")})
     assert found == [b"a.mkv", b"b.mkv"]
@@ -336,7 +336,7 @@ def test_a_rescan_asks_only_for_what_changed(catalog: Catalog):
     assert [(line.source, line.status) for line in lines] == [("a.mkv", "done"), ("b.mkv", "done")]
 
 
-def test_a_renamed_file_is_recognised_and_a_changed_wish_is_not_forgotten(catalog: Catalog):
+def test_a_renamed_file_is_recognised_and_a_changed_wish_is_not_forgotten(catalog: Catalog) -> None:
     library(catalog)
     walk(catalog, {b"a.mkv": (1, "s1")})
     assert work_all(catalog, "c" * 64) == 1
@@ -348,7 +348,7 @@ def test_a_renamed_file_is_recognised_and_a_changed_wish_is_not_forgotten(catalo
     assert work_all(catalog) == 1
 
 
-def test_a_touched_file_of_the_same_sample_makes_no_job(catalog: Catalog):
+def test_a_touched_file_of_the_same_sample_makes_no_job(catalog: Catalog) -> None:
     library(catalog)
     walk(catalog, {b"a.mkv": (1, "s1")})
     work_all(catalog)
@@ -363,7 +363,7 @@ def test_a_touched_file_of_the_same_sample_makes_no_job(catalog: Catalog):
     assert catalog.scans.get(scan).jobs == 0
 
 
-def test_a_silent_scan_is_walked_again_and_one_runs_at_a_time(catalog: Catalog):
+def test_a_silent_scan_is_walked_again_and_one_runs_at_a_time(catalog: Catalog) -> None:
     library(catalog)
     scan = catalog.scans.start("films", StartScan()).id
     with pytest.raises(Conflict, match="already"):
@@ -381,7 +381,7 @@ def test_a_silent_scan_is_walked_again_and_one_runs_at_a_time(catalog: Catalog):
         catalog.scans.start("none", StartScan())
 
 
-def test_an_event_is_due_until_it_is_delivered(catalog: Catalog):
+def test_an_event_is_due_until_it_is_delivered(catalog: Catalog) -> None:
     catalog.outbox.add("test", {"a": 1})
     (event,) = catalog.outbox.due(limit=9)
     catalog.outbox.failed(event.id, "refused")

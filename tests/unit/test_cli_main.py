@@ -22,7 +22,7 @@ def run(args: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, 
     return int(str(ended.value.code)), captured.out, captured.err
 
 
-def test_help_names_every_command_and_imports_nothing_heavy():
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
         "from darkstream.cli.main import main\n"
@@ -36,13 +36,13 @@ def test_help_names_every_command_and_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]):
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run([name, "--help"], capsys)
     assert code == 0
     assert out.startswith(f"Usage: darkstream {name}")
 
 
-def test_a_misspelt_command_names_the_nearest(capsys: pytest.CaptureFixture[str]):
+def test_a_misspelt_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(["libary"], capsys)
     assert code == 2
     assert "Did you mean library?" in err
@@ -50,7 +50,7 @@ def test_a_misspelt_command_names_the_nearest(capsys: pytest.CaptureFixture[str]
 
 def test_an_error_is_one_line_and_debug_gives_the_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setenv("DARKSTREAM_SERVER__PORT", "70000")
     code, _, err = run(["jobs"], capsys)
     assert code == 2
@@ -62,7 +62,7 @@ def test_an_error_is_one_line_and_debug_gives_the_traceback(
 
 def test_a_server_that_is_not_up_says_what_to_do(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setenv("DARKSTREAM_SERVER__URL", "http://127.0.0.1:9")
     code, _, err = run(["jobs"], capsys)
     assert code == 1
@@ -70,7 +70,7 @@ def test_a_server_that_is_not_up_says_what_to_do(
     assert len(err.splitlines()) == 1
 
 
-def test_a_wrong_folder_is_bad_usage(capsys: pytest.CaptureFixture[str], tmp_path):
+def test_a_wrong_folder_is_bad_usage(capsys: pytest.CaptureFixture[str], tmp_path) -> None:
     code, _, err = run(
         ["run", str(tmp_path / "none"), "--preset", "web", "--to", str(tmp_path)], capsys
     )
@@ -78,7 +78,7 @@ def test_a_wrong_folder_is_bad_usage(capsys: pytest.CaptureFixture[str], tmp_pat
     assert "does not exist" in err
 
 
-def test_times_are_the_next_ones():
+def test_times_are_the_next_ones() -> None:
     zone = timezone(timedelta(hours=2))
     now = datetime(2026, 5, 1, 21, 0, tzinfo=zone)
     assert parse_time("22:30", now) == datetime(2026, 5, 1, 22, 30, tzinfo=zone)

@@ -39,11 +39,11 @@ def line(**changes: object) -> ReportLine:
         (3 * 10**18, "3000.0 PB"),
     ],
 )
-def test_sizes(size: int | None, text: str):
+def test_sizes(size: int | None, text: str) -> None:
     assert format_bytes(size) == text
 
 
-def test_totals_count_only_what_was_converted():
+def test_totals_count_only_what_was_converted() -> None:
     lines = [
         line(),
         line(status="skipped", output_bytes=0),
@@ -57,12 +57,12 @@ def test_totals_count_only_what_was_converted():
     assert summarise([]) == "0 files: "
 
 
-def test_a_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]):
+def test_a_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("file",), [("[bold]x[/bold] [1].mp4",)])
     assert "[bold]x[/bold] [1].mp4" in capsys.readouterr().out
 
 
-def test_a_report_is_json_lines_whole_or_not_at_all(tmp_path: Path):
+def test_a_report_is_json_lines_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "report.jsonl"
     write_report([line(source="Café 🎬.mp4"), line()], str(path))
     rows = [json.loads(text) for text in path.read_text("utf-8").splitlines()]

@@ -33,3 +33,12 @@ def test_a_dispatch_that_is_over_is_forgotten() -> None:
     silence.keep_only([])
     now = 140.0
     assert not silence.too_long(_ONE, "a")
+
+
+def test_whatever_is_heard_ends_the_silence() -> None:
+    now = 100.0
+    silence = Silence(30.0, lambda: now)
+    silence.too_long(_ONE, "a")
+    now = 140.0
+    silence.end(_ONE)
+    assert not silence.too_long(_ONE, "a")

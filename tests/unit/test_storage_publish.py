@@ -156,6 +156,38 @@ def test_a_foreign_file_with_the_same_bytes_is_not_ours(out: Path, work: Path) -
             publishing.publish(part, PublishTarget(path=b"film.mp4"))
 
 
+@pytest.mark.parametrize("content", [NEW, OLD])
+def test_the_original_is_never_replaced_whatever_is_on_record(
+    out: Path, work: Path, content: bytes
+) -> None:
+    out.mkdir()
+    original = out / "film.mp4"
+    original.write_bytes(content)
+    os.link(original, out / "link.mp4")
+    with Publication(
+        os.fsencode(out), job=JOB, token=TOKEN, source=os.fsencode(original)
+    ) as publishing:
+        part = publishing.place(os.fsencode(work / "film.mp4"), b"film.mp4")
+        with pytest.raises(TargetExists):
+            publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=digest(content)))
+    assert tree(out) == {"film.mp4": content, "link.mp4": content}
+
+
+def test_a_hard_link_to_the_original_may_be_replaced(out: Path, work: Path, tmp_path: Path) -> None:
+    """It is what `on_skip: link` once made; the original keeps its own name."""
+    out.mkdir()
+    original = tmp_path / "film.mp4"
+    original.write_bytes(OLD)
+    os.link(original, out / "film.mp4")
+    with Publication(
+        os.fsencode(out), job=JOB, token=TOKEN, source=os.fsencode(original)
+    ) as publishing:
+        part = publishing.place(os.fsencode(work / "film.mp4"), b"film.mp4")
+        publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=digest(OLD)))
+    assert tree(out) == {"film.mp4": NEW}
+    assert original.read_bytes() == OLD
+
+
 @pytest.fixture(params=["exchange", "no exchange"])
 def exchanging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "no exchange":

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, NoReturn
 
@@ -36,11 +36,16 @@ _ALL_END_S = 10.5
 """Whatever hangs then is left behind: nothing of it would change the outcome."""
 
 
-def serve(settings: Settings, *, report: Callable[[], NodeReport]) -> None:
+def serve(
+    settings: Settings,
+    *,
+    report: Callable[[], NodeReport],
+    entrypoints: Sequence[str] | None = None,
+) -> None:
     """Serve the pools of the settings until SIGTERM or SIGINT; returns within 12 s of it.
 
-    `report` says what this node can do; it is called now and then, in a thread. Call this in the
-    main thread of a process of its own, before Prefect is imported and before any thread is
+    `report` says what this node can do; it is called now and then, in a thread. `entrypoints` are
+    the flows to load beforehand (default: those of prefect.yaml). Call this in the main thread of a process of its own, before Prefect is imported and before any thread is
     started. Raises PrefectUnreachable where Prefect refuses this worker.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,9 +54,9 @@ def serve(settings: Settings, *, report: Callable[[], NodeReport]) -> None:
     import darkstream.worker.kind  # noqa: F401 - with Prefect, before the fork, to share the pages
     from darkstream.worker.hatching import fork_zygote
 
-    entrypoints = read_entrypoints()
-    zygote = fork_zygote(entrypoints)
-    asyncio.run(_work(settings, zygote, entrypoints, report))
+    loaded = read_entrypoints() if entrypoints is None else tuple(entrypoints)
+    zygote = fork_zygote(loaded)
+    asyncio.run(_work(settings, zygote, loaded, report))
     _log.info("worker_stopped")
 
 

@@ -57,7 +57,11 @@ def execute(flow_run_id: UUID, flow: Flow[..., Any] | None) -> None:
                 logger.exception("The flow could not be loaded")
                 raise
         with RunMetrics(flow_run, flow):
-            result: object = run_flow(flow, flow_run=flow_run, error_logger=logger.logger)
+            result: object = run_flow(
+                flow,
+                flow_run=flow_run,
+                error_logger=logger,  # type: ignore[arg-type]  # as Prefect's own engine does
+            )
             _drive_run_flow_result(flow, result)
 
 

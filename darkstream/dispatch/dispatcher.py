@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from darkstream.dispatch.connection import Connection
+from darkstream.dispatch.definitions import read_text
 from darkstream.dispatch.installation import Installation
 from darkstream.dispatch.schedules import Wish, compare, local_timezone, wishes_of
 from darkstream.errors import ServiceError
@@ -57,7 +58,7 @@ class PrefectDispatcher:
         """Make work pools, queues, deployments and block types; safe and cheap to repeat."""
         client = await self._connection.open()
         with self._connection.translated():
-            self._deployments.update(await Installation(client).install())
+            self._deployments.update(await Installation(client).install(read_text()))
 
     async def create_flow_run(self, order: DispatchOrder, catalog_uuid: str) -> str:
         """Create the `convert` run of a dispatch and return its id; the same run when repeated."""

@@ -17,7 +17,6 @@ from darkstream.dispatch.definitions import (
     Definition,
     parse_definitions,
     pools_of,
-    read_text,
 )
 from darkstream.dispatch.flow_reader import FlowFacts, fingerprint, read_flows
 from darkstream.errors import ServiceError
@@ -40,13 +39,12 @@ class Installation:
     def __init__(self, client: PrefectClient) -> None:
         self._client = client
 
-    async def install(self) -> Mapping[str, UUID]:
-        """The deployments by full name, made or brought up to date where something changed.
+    async def install(self, text: str) -> Mapping[str, UUID]:
+        """The deployments of a prefect.yaml by full name, brought up to date where they differ.
 
         Where the fingerprint is the server's and nothing was removed, that is one request
         per deployment and two more.
         """
-        text = await asyncio.to_thread(read_text)
         definitions = parse_definitions(text)
         modules = {each.module for each in definitions} | {_BLOCKS}
         wanted = await asyncio.to_thread(fingerprint, text, modules)

@@ -1,0 +1,154 @@
+"""Prefect inside our server: from nothing to ready, its pages, its websockets, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from fixtures_prefect import PrefectServer
+
+from darkstream.errors import PrefectUnreachable
+from darkstream.server.prefect_mount import PrefectMount, prefect_environment
+from darkstream.settings import PrefectSettings, ServerSettings, Settings
+
+
+def _app(mount: PrefectMount) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/api/v1/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    app.router.routes.extend(mount.routes())
+    return app
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> TestClient:
+    """A mount that was never started, behind one route of ours."""
+    return TestClient(_app(PrefectMount(Settings(home=tmp_path))))
+
+
+def test_until_ready_prefects_paths_ask_to_try_again(waiting: TestClient) -> None:
+    for path in ("/api/health", "/prefect/", "/api/flow_runs/filter"):
+        answer = waiting.get(path)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["prefect-maintenance"] == "true"
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["detail"] == "Prefect is still starting"
+
+
+def test_our_routes_win_and_unknown_ones_are_not_prefects(waiting: TestClient) -> None:
+    assert waiting.get("/api/v1/health").json() == {"status": "ok"}
+    answer = waiting.get("/api/v1/nothing")
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "not_found"
+
+
+def test_a_prefect_elsewhere_is_named(tmp_path: Path) -> None:
+    settings = Settings(
+        home=tmp_path, prefect=PrefectSettings(api_url="http://prefect.example:4200/api")
+    )
+    mount = PrefectMount(settings)
+    assert mount.ready
+    assert mount.reason is None
+    answer = TestClient(_app(mount)).get("/api/health")
+    assert answer.status_code == 404
+    assert "http://prefect.example:4200/api" in answer.json()["detail"]
+
+
+def test_the_environment_keeps_prefect_in_our_home(tmp_path: Path) -> None:
+    environment = prefect_environment(Settings(home=tmp_path, server=ServerSettings(port=4999)))
+    assert environment["PREFECT_HOME"] == str(tmp_path / "prefect")
+    assert str(tmp_path) in environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
+    assert environment["PREFECT_API_URL"] == "http://127.0.0.1:4999/api"
+    assert environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+
+
+async def test_a_failed_start_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> FastAPI:
+        raise RuntimeError("no such library\nand a second line")
+
+    monkeypatch.setattr("darkstream.server.prefect_mount._create_prefect", fail)
+    monkeypatch.setattr("darkstream.server.prefect_mount._set_environment", lambda _: None)
+    mount = PrefectMount(Settings(home=tmp_path))
+    mount.start()
+    with pytest.raises(PrefectUnreachable, match="no such library$"):
+        await asyncio.wait_for(mount.wait_ready(), 10)
+    assert mount.reason == "Prefect could not start: RuntimeError: no such library"
+    answer = TestClient(_app(mount)).get("/api/health")
+    assert answer.status_code == 503
+    await mount.stop()
+    caplog.clear()
+
+
+def _get(url: str, **headers: str) -> tuple[int, str, str]:
+    try:
+        with urlopen(Request(url, headers=headers), timeout=10) as response:
+            return response.status, response.url, response.read().decode("utf-8", "replace")
+    except HTTPError as error:
+        return error.code, url, error.read().decode("utf-8", "replace")
+
+
+def test_api_pages_and_websocket_of_the_mounted_server(
+    make_prefect: Callable[..., PrefectServer],
+) -> None:
+    server = make_prefect(pages=True)
+    server.launch()
+    deadline = time.monotonic() + 30
+    while not server.answers("/api/v1/ready"):
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.05)
+    assert _get(f"{server.url}/api/health")[0] == 503, "it cannot be ready this soon"
+    while not server.answers():
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.1)
+    assert json.loads(_get(f"{server.url}/api/v1/ready")[2]) == {"ready": True, "reason": None}
+    assert _get(f"{server.url}/api/admin/version")[2] == '"3.8.8"'
+    status, url, page = _get(f"{server.url}/prefect", accept="text/html")
+    assert (status, url) == (200, f"{server.url}/prefect/v2/")
+    assert "/prefect/v2/assets/" in page
+    settings = json.loads(_get(f"{server.url}/prefect/ui-settings")[2])
+    assert settings["api_url"] == "/api"
+    asyncio.run(_speak_by_websocket(server))
+    assert "ERROR" not in server.log
+
+
+async def _speak_by_websocket(server: PrefectServer) -> None:
+    from prefect.events.clients import PrefectEventsClient
+    from prefect.events.schemas.events import Event, Resource
+
+    resource = Resource({"prefect.resource.id": "darkstream.test"})
+    async with PrefectEventsClient(api_url=server.api_url) as client:
+        await client.emit(Event(event="darkstream.tested", resource=resource))
+    deadline = time.monotonic() + 20
+    while True:
+        body = json.dumps({"filter": {"event": {"name": ["darkstream.tested"]}}}).encode()
+        request = Request(
+            f"{server.api_url}/events/filter",
+            data=body,
+            headers={"content-type": "application/json"},
+        )
+        with urlopen(request, timeout=10) as response:
+            if json.load(response)["total"] == 1:
+                return
+        assert time.monotonic() < deadline, "the event never arrived"
+        await asyncio.sleep(0.2)
+
+
+def test_it_starts_again_after_a_kill_and_ends_soon(prefect_server: PrefectServer) -> None:
+    prefect_server.end(signal.SIGKILL)
+    prefect_server.start()
+    assert prefect_server.end() < 4

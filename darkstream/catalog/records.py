@@ -137,7 +137,9 @@ def preset_of(row: Row[Any]) -> Preset:
 def to_scan(connection: Connection, row: Row[Any]) -> Scan:
     """One row of scans with the name of its library; its job counts are counted, not kept."""
     query = select(jobs.c.status, func.count()).where(jobs.c.scan_id == row.id)
-    counts = dict(connection.execute(query.group_by(jobs.c.status)).tuples().all())
+    counts: dict[str, int] = {}
+    for status, count in connection.execute(query.group_by(jobs.c.status)):
+        counts[status] = count
     return Scan(
         id=ScanId(row.id),
         library=row.library_name,

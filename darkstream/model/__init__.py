@@ -1,0 +1,1 @@
+"""Frozen values; they import nothing of ours but the errors."""

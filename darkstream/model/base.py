@@ -24,7 +24,7 @@ def _as_fraction(value: object) -> Fraction:
     if isinstance(value, Fraction):
         return value
     if isinstance(value, float):
-        raise ValueError("a float is not a rational: write '30000/1001'")
+        raise ValueError("a float is not a rational: write '30000/1001'")  # noqa: TRY004 - pydantic's
     if isinstance(value, (int, str)):
         return Fraction(value)
     raise ValueError(f"not a rational: {value!r}")

@@ -8,16 +8,15 @@ from typing import Literal
 from pydantic import Field
 
 from darkstream.model.base import Frozen, LibraryId, NodeName, ScanId
+from darkstream.model.preset import Preset
 from darkstream.model.source import ChangeHint
 
-MEDIA_PATTERNS = tuple(
-    f"*.{extension}"
-    for extension in (
-        "3g2 3gp amv asf avi divx dv f4v flv m2ts m2v m4v mj2 mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts "
-        "mxf nut ogm ogv qt rm rmvb ts vob webm wmv y4m "
-        "aac ac3 aif aiff amr ape caf dts eac3 flac m4a m4b mka mp2 mp3 oga ogg opus wav wma wv"
-    ).split()
+_EXTENSIONS = (
+    "3g2 3gp amv asf avi divx dv f4v flv m2ts m2v m4v mj2 mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts",
+    "mxf nut ogm ogv qt rm rmvb ts vob webm wmv y4m",
+    "aac ac3 aif aiff amr ape caf dts eac3 flac m4a m4b mka mp2 mp3 oga ogg opus wav wma wv",
 )
+MEDIA_PATTERNS = tuple(f"*.{name}" for line in _EXTENSIONS for name in line.split())
 """What a library holds unless it says otherwise; matched without regard to case."""
 
 
@@ -61,6 +60,8 @@ class Scan(Frozen):
     """Jobs this scan made."""
     jobs_ended: int = 0
     jobs_failed: int = 0
+    attempts: int = 0
+    """Walks that were begun and lost with their worker."""
 
 
 class DirectoryDigest(Frozen):
@@ -109,6 +110,8 @@ class ScanOrder(Frozen):
     dry_run: bool
     settle_s: float
     directories: tuple[DirectoryDigest, ...]
+    preset: Preset | None = None
+    """The library's preset, whole: a dry run plans with it."""
     outputs: tuple[tuple[bytes, bytes], ...] = ()
     """(source path, published path relative to the destination) to be checked for presence."""
 

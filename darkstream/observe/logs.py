@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from darkstream.settings import Settings
 
-_NOISY = ("httpx", "httpcore", "uvicorn.access", "aiosqlite", "watchfiles", "asyncio")
+_NOISY = (
+    "httpx",
+    "httpcore",
+    "uvicorn.access",
+    "aiosqlite",
+    "watchfiles",
+    "asyncio",
+    "docket",
+    "prefect.server",
+    "alembic",
+)
 
 
 def configure(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_a_server_that_is_not_up_says_what_to_do(
     assert len(err.splitlines()) == 1
 
 
-def test_a_wrong_folder_is_bad_usage(capsys: pytest.CaptureFixture[str], tmp_path) -> None:
+def test_a_wrong_folder_is_bad_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, err = run(
         ["run", str(tmp_path / "none"), "--preset", "web", "--to", str(tmp_path)], capsys
     )

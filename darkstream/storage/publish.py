@@ -35,7 +35,9 @@ class Publication:
     """One attempt's way to publish; a context: at its end no part file of it is left.
 
     What was moved from the work directory and not published goes back there, so that the step can
-    be tried again. Raises StorageFull, StorageError, and what `cancel` was given.
+    be tried again. `source` is the original, which is never replaced or taken for an output,
+    whatever the server has on record. Raises StorageFull, StorageError, and what `cancel` was
+    given.
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class Publication:
         *,
         job: JobId,
         token: FencingToken,
+        source: bytes | None = None,
         cancel: CancelToken | None = None,
     ) -> None:
+        self._source = source
         self._path = destination
         self._job = job
         self._token = token
@@ -175,7 +179,7 @@ class Publication:
             f"{display(os.path.join(self._path, target.path))} is there already and is not this "
             "job's; nothing was overwritten"
         )
-        if target.replaces is None:
+        if target.replaces is None or self._is_source(final):
             raise taken from error
         before = _state(final)
         try:
@@ -188,6 +192,20 @@ class Publication:
             _remove(place)
         elif not _replace(place, final, before):
             raise taken from error
+
+    def _is_source(self, final: Place) -> bool:
+        """Whether that very name is the original's (a hard link elsewhere is not)."""
+        if self._source is None:
+            return False
+        try:
+            original = os.lstat(self._source)
+            above = os.stat(os.path.dirname(self._source))
+        except FileNotFoundError:
+            return False
+        there = os.lstat(final.name, dir_fd=final.directory)
+        return os.path.samestat(original, there) and os.path.samestat(
+            above, os.fstat(final.directory)
+        )
 
     def _take_back(self, place: Place) -> None:
         origin = self._pending.pop(place, None)

@@ -11,7 +11,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from darkstream.client.problems import error_of
-from darkstream.errors import ServerUnreachable, ServiceError
+from darkstream.errors import NotFound, ServerUnreachable, ServiceError
 from darkstream.model.base import DispatchId, JobId, ScanId
 from darkstream.model.job import (
     Claim,
@@ -315,6 +315,8 @@ class Client:
 
 
 def _part(name: str) -> str:
+    if not name or "/" in name:
+        raise NotFound(f"nothing is named {name!r}: a name has at least one letter and no slash")
     return quote(name, safe="")
 
 

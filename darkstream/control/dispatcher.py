@@ -22,7 +22,11 @@ class Dispatcher(Protocol):
         """Create the `convert` run of a dispatch and return its id; the same run when repeated."""
 
     async def create_scan_run(self, scan: Scan, catalog_uuid: str) -> str:
-        """Create the `scan-library` run of a scan and return its id; the same when repeated."""
+        """Create the `scan-library` run of a scan and return its id.
+
+        The same run when repeated with the same `scan.attempts`: a scan whose walk was lost needs
+        a new one, and Prefect never forgets an idempotency key.
+        """
 
     async def states(self, flow_run_ids: Sequence[str]) -> Mapping[str, str]:
         """Prefect's state type of each run (`RUNNING`, `CANCELLING`, …); unknown runs left out."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from darkstream.control.wing import Wing
-from darkstream.errors import ServiceError
+from darkstream.errors import DarkstreamError
 from darkstream.notify.webhook import deliver
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _deliver(wing: Wing, event: OutboxEvent) -> None:
                 payload=event.payload,
                 timeout=_TIMEOUT_S,
             )
-        except ServiceError as error:
+        except DarkstreamError as error:
             wing.catalog.outbox.failed(event.id, str(error))
             _log.warning("webhook_failed", event_id=event.id, reason=str(error))
             return

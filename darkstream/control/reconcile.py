@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import structlog
 
 from darkstream.control.dispatcher import Dispatcher
 from darkstream.control.wing import Wing
-from darkstream.model.base import DispatchId
+from darkstream.model.base import DispatchId, JobId
+from darkstream.model.job import JobStatus
 
 if TYPE_CHECKING:
     from darkstream.catalog.dispatches import UnfinishedDispatch
 
 _log = structlog.get_logger(__name__)
 
-_CANCELLED = frozenset({"CANCELLING", "CANCELLED"})
 _OVER = frozenset({"CRASHED", "FAILED", "COMPLETED"})
+_PAGE = 500
 _TAKEN = frozenset({"PENDING", "RUNNING"})
 
 
@@ -45,6 +46,8 @@ class Reconciler:
         self._silence.keep_only(row.id for row in bound.values())
         runs = [*bound, *self._departed]
         states = await self._dispatcher.states(runs) if runs else {}
+        if _TAKEN & frozenset(states.values()):
+            await self._listen(bound)
         for flow_run, row in bound.items():
             await self._settle(row, states.get(flow_run))
         for flow_run in list(self._departed):
@@ -56,10 +59,19 @@ class Reconciler:
             self._departed[flow_run] = self._clock()
         self._bound = bound
 
+    async def _listen(self, bound: Mapping[str, UnfinishedDispatch]) -> None:
+        """Leave dispatches with a running job alone: its lease says whether the worker lives."""
+        for flow_run in await asyncio.to_thread(_busy_flow_runs, self._wing):
+            if flow_run in bound:
+                self._silence.end(bound[flow_run].id)
+
     async def _settle(self, row: UnfinishedDispatch, state: str | None) -> None:
-        if state in _CANCELLED:
-            _log.info("cancelled_in_prefect", dispatch=row.id, flow_run=row.flow_run)
+        if state == "CANCELLING":
             await asyncio.to_thread(self._wing.catalog.dispatches.cancel, row.id)
+        elif state == "CANCELLED":
+            # Nobody works on it any more: a running job need not wait for its lease to expire.
+            await asyncio.to_thread(self._wing.catalog.dispatches.cancel, row.id)
+            await self._lose(row.id, "its flow run was cancelled in Prefect")
         elif state is None or state in _OVER:
             await self._lose(row.id, f"its flow run is {(state or 'gone').lower()} in Prefect")
         elif state in _TAKEN and self._silence.too_long(row.id, row.heard):
@@ -78,6 +90,17 @@ class Reconciler:
             _log.warning("flow_run_crashed", flow_run=flow_run)
             await self._dispatcher.crash(flow_run, "its worker is lost")
             del self._departed[flow_run]
+
+
+def _busy_flow_runs(wing: Wing) -> frozenset[str]:
+    found: set[str] = set()
+    after: JobId | None = None
+    while page := wing.catalog.jobs.find(status=JobStatus.running, after=after, limit=_PAGE):
+        found.update(job.flow_run for job in page if job.flow_run is not None)
+        after = page[-1].id
+        if len(page) < _PAGE:
+            break
+    return frozenset(found)
 
 
 class Silence:
@@ -99,6 +122,10 @@ class Silence:
             self._since[dispatch] = (heard, self._clock())
             return False
         return self._clock() - since > self._limit_s
+
+    def end(self, dispatch: DispatchId) -> None:
+        """Something was heard of a dispatch."""
+        self._since.pop(dispatch, None)
 
     def keep_only(self, dispatches: Iterable[DispatchId]) -> None:
         """Forget all others."""

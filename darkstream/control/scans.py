@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from darkstream.control.nodes import choose_pool
+from darkstream.control.nodes import Pool, choose_pool
 from darkstream.control.wing import Wing
+from darkstream.errors import Conflict
 from darkstream.model.base import ScanId
 from darkstream.model.job import ReportLine
 from darkstream.model.library import Candidate, Scan, ScanOrder, ScanSummary
@@ -13,8 +14,17 @@ from darkstream.model.wire import Listings, SampledFiles, ScanKeepAlive, ScanLin
 
 
 def start_scan(wing: Wing, library: str, request: StartScan) -> Scan:
-    """Queue a scan; raises NotFound, and Conflict while one of that library runs."""
+    """Queue a scan.
+
+    Raises NotFound, and Conflict while one of that library runs or where its preset demands a GPU
+    that no live worker has proved.
+    """
     scan = wing.catalog.scans.start(library, request)
+    try:
+        _pool(wing, scan.id)
+    except Conflict as error:
+        wing.catalog.scans.fail(scan.id, str(error))
+        raise
     wing.scans_wake.set()
     return scan
 
@@ -52,9 +62,7 @@ def list_directories(wing: Wing, scan: ScanId, listings: Listings) -> tuple[Cand
 
 def add_files(wing: Wing, scan: ScanId, files: SampledFiles) -> tuple[bytes, ...]:
     """Make jobs of the files that need one; the answer names those to be hashed in full."""
-    preset = wing.catalog.scans.preset(scan)
-    pool = choose_pool(preset, wing.catalog.nodes.all())
-    wanted = wing.catalog.scans.add_files(scan, files, pool=pool)
+    wanted = wing.catalog.scans.add_files(scan, files, pool=_pool(wing, scan))
     wing.jobs_wake.set()
     return wanted
 
@@ -73,3 +81,7 @@ def finish_scan(wing: Wing, scan: ScanId, summary: ScanSummary) -> None:
 def fail_scan(wing: Wing, scan: ScanId, reason: str) -> None:
     """The walk could not be completed."""
     wing.catalog.scans.fail(scan, reason)
+
+
+def _pool(wing: Wing, scan: ScanId) -> Pool:
+    return choose_pool(wing.catalog.scans.preset(scan), wing.catalog.nodes.all())

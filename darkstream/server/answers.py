@@ -72,8 +72,11 @@ def _answer_invalid(_request: Request, error: Exception) -> Response:
 
 
 def explain(errors: Sequence[Any]) -> str:
-    """One line for pydantic's errors: where the first is, and what it is."""
-    first = errors[0]
+    """One line for pydantic's errors: where, and what is wrong.
+
+    Of a union's alternatives the deepest is what was meant.
+    """
+    first = max(errors, key=lambda error: len(error["loc"]))
     place = ".".join(str(part) for part in first["loc"])
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{place or 'the body'}: {first['msg']}{more}"

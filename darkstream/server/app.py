@@ -101,7 +101,9 @@ def create_api() -> FastAPI:
 
 def _open_catalog(settings: Settings) -> Catalog:
     settings.home.mkdir(parents=True, exist_ok=True)
-    catalog = Catalog(settings.catalog_url, lease=settings.lease)
+    catalog = Catalog(
+        settings.catalog_url, lease=settings.lease, settle_s=settings.library.settle_s
+    )
     catalog.migrate()
     # Workers could not renew while the server was away: their leases go on, no encode is repeated.
     catalog.leases.extend_all()

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic.json_schema import models_json_schema
 
 from darkstream import __version__
@@ -80,6 +80,11 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def description() -> JSONResponse:
+        """Give the whole description."""
+        return JSONResponse(app.openapi())
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:

@@ -106,9 +106,11 @@ class PrefectServer:
 
     def answers(self, path: str = "/api/health") -> bool:
         """Whether a path answers with success."""
-        with suppress(URLError, ConnectionError, TimeoutError):
-            with urlopen(f"{self.url}{path}", timeout=5) as response:
-                return bool(response.status == 200)
+        with (
+            suppress(URLError, ConnectionError, TimeoutError),
+            urlopen(f"{self.url}{path}", timeout=5) as response,
+        ):
+            return bool(response.status == 200)
         return False
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> float:

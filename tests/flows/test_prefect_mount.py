@@ -85,7 +85,7 @@ async def test_a_failed_start_is_told_in_one_line(
     monkeypatch.setattr("darkstream.server.prefect_mount._set_environment", lambda _: None)
     mount = PrefectMount(Settings(home=tmp_path))
     mount.start()
-    with pytest.raises(PrefectUnreachable, match="no such library$"):
+    with pytest.raises(PrefectUnreachable, match=r"no such library$"):
         await asyncio.wait_for(mount.wait_ready(), 10)
     assert mount.reason == "Prefect could not start: RuntimeError: no such library"
     answer = TestClient(_app(mount)).get("/api/health")

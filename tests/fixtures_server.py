@@ -10,18 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
 
 from darkstream.client.api import Client
 from darkstream.errors import PrefectUnreachable
+from darkstream.model.base import JobId
 from darkstream.model.capabilities import Capabilities, Encoder
 from darkstream.model.job import DispatchOrder
 from darkstream.model.library import Library, Scan
-from darkstream.model.wire import NodeReport
+from darkstream.model.wire import NodeReport, SubmitJob
 from darkstream.settings import Settings
+
+if TYPE_CHECKING:
+    from darkstream.control.wing import Wing
 
 DEADLINE_S = 20.0
 
@@ -160,8 +164,29 @@ def run_server(home: Path, **changes: Any) -> Iterator[RunningServer]:
 
 
 @pytest.fixture
+def wing(tmp_path: Path) -> Iterator[Wing]:
+    """The server wing without a server: a catalog in SQLite, and nothing that loops."""
+    from darkstream.catalog import Catalog
+    from darkstream.control.wing import Wing
+
+    settings = Settings.model_validate({"home": tmp_path})
+    catalog = Catalog(settings.catalog_url, lease=settings.lease)
+    catalog.migrate()
+    yield Wing(settings, catalog)
+    catalog.close()
+
+
+def submit(wing: Wing, *, priority: int = 50) -> JobId:
+    """Submit a job to a wing."""
+    from darkstream.control.jobs import submit_job
+
+    request = SubmitJob(source="/videos/a.mkv", preset="web", destination="/out", priority=priority)
+    return submit_job(wing, request).id
+
+
+@pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
-    """A fresh server with fast clocks for leases."""
+    """A fresh server."""
     with run_server(tmp_path / "home") as running:
         yield running
 

@@ -1,7 +1,16 @@
 from __future__ import annotations
 
-from darkstream.control.reconcile import Silence
-from darkstream.model.base import DispatchId
+import pytest
+from fixtures_server import FakeDispatcher, submit
+
+from darkstream.control.feed import feed_jobs
+from darkstream.control.jobs import cancel_job, get_job
+from darkstream.control.reconcile import Reconciler, Silence, expire_leases
+from darkstream.control.wing import Wing
+from darkstream.control.work import claim_job, lose_flow_run
+from darkstream.model.base import DispatchId, JobId, NodeName
+from darkstream.model.job import JobStatus
+from darkstream.model.wire import ClaimRequest
 
 _ONE = DispatchId(1)
 
@@ -42,3 +51,139 @@ def test_whatever_is_heard_ends_the_silence() -> None:
     now = 140.0
     silence.end(_ONE)
     assert not silence.too_long(_ONE, "a")
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def _dispatched(wing: Wing, dispatcher: FakeDispatcher) -> tuple[JobId, DispatchId, str]:
+    job = submit(wing)
+    await feed_jobs(wing, dispatcher)
+    (run,) = dispatcher.states_of
+    return job, dispatcher.orders[-1].id, run
+
+
+def _claim(wing: Wing, dispatch: DispatchId, run: str) -> None:
+    assert claim_job(wing, dispatch, ClaimRequest(node=NodeName("den"), flow_run=run))
+
+
+async def test_a_cancel_in_prefect_ends_a_waiting_job(wing: Wing) -> None:
+    dispatcher = FakeDispatcher()
+    job, _, run = await _dispatched(wing, dispatcher)
+    dispatcher.states_of[run] = "CANCELLED"
+    await Reconciler(wing, dispatcher).step()
+    assert get_job(wing, job).status is JobStatus.cancelled
+    assert wing.catalog.dispatches.unfinished() == []
+
+
+async def test_a_cancelling_run_asks_its_running_job_to_end(wing: Wing) -> None:
+    dispatcher = FakeDispatcher()
+    job, dispatch, run = await _dispatched(wing, dispatcher)
+    _claim(wing, dispatch, run)
+    dispatcher.states_of[run] = "CANCELLING"
+    await Reconciler(wing, dispatcher).step()
+    assert get_job(wing, job).status is JobStatus.running
+    assert get_job(wing, job).cancel_requested
+
+
+async def test_a_cancelled_run_whose_process_is_dead_ends_its_running_job(wing: Wing) -> None:
+    dispatcher = FakeDispatcher()
+    job, dispatch, run = await _dispatched(wing, dispatcher)
+    _claim(wing, dispatch, run)
+    dispatcher.states_of[run] = "CANCELLED"
+    await Reconciler(wing, dispatcher).step()
+    assert get_job(wing, job).status is JobStatus.cancelled
+
+
+@pytest.mark.parametrize("state", ["CRASHED", "FAILED", "COMPLETED", None])
+async def test_the_jobs_of_a_run_that_is_over_are_queued_again(
+    wing: Wing, state: str | None
+) -> None:
+    dispatcher = FakeDispatcher()
+    job, dispatch, run = await _dispatched(wing, dispatcher)
+    _claim(wing, dispatch, run)
+    if state is None:
+        del dispatcher.states_of[run]
+    else:
+        dispatcher.states_of[run] = state
+    await Reconciler(wing, dispatcher).step()
+    assert get_job(wing, job).status is JobStatus.queued
+    assert get_job(wing, job).attempts == 1
+
+
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING"])
+async def test_a_worker_that_dies_before_its_first_claim_is_noticed(wing: Wing, state: str) -> None:
+    dispatcher, clock = FakeDispatcher(), _Clock()
+    job, _, run = await _dispatched(wing, dispatcher)
+    reconciler = Reconciler(wing, dispatcher, clock)
+    dispatcher.states_of[run] = state
+    await reconciler.step()
+    clock.now += 29
+    await reconciler.step()
+    assert get_job(wing, job).status is JobStatus.dispatched
+    clock.now += 2
+    await reconciler.step()
+    assert get_job(wing, job).status is JobStatus.queued
+    assert get_job(wing, job).attempts == 0
+
+
+async def test_a_long_encode_is_left_alone(wing: Wing) -> None:
+    dispatcher, clock = FakeDispatcher(), _Clock()
+    job, dispatch, run = await _dispatched(wing, dispatcher)
+    _claim(wing, dispatch, run)
+    reconciler = Reconciler(wing, dispatcher, clock)
+    dispatcher.states_of[run] = "RUNNING"
+    for _ in range(5):
+        await reconciler.step()
+        clock.now += 1000
+    assert get_job(wing, job).status is JobStatus.running
+
+
+async def test_a_run_that_waits_for_a_worker_is_left_alone(wing: Wing) -> None:
+    dispatcher, clock = FakeDispatcher(), _Clock()
+    job, _, _ = await _dispatched(wing, dispatcher)
+    reconciler = Reconciler(wing, dispatcher, clock)
+    for _ in range(3):
+        await reconciler.step()
+        clock.now += 1000
+    assert get_job(wing, job).status is JobStatus.dispatched
+
+
+async def test_a_lost_dispatch_is_crashed_in_prefect_when_prefect_does_not_notice(
+    wing: Wing,
+) -> None:
+    dispatcher, clock = FakeDispatcher(), _Clock()
+    _, dispatch, run = await _dispatched(wing, dispatcher)
+    _claim(wing, dispatch, run)
+    dispatcher.states_of[run] = "RUNNING"
+    reconciler = Reconciler(wing, dispatcher, clock)
+    await reconciler.step()
+    lose_flow_run(wing, run, "killed")
+    await reconciler.step()
+    assert dispatcher.crashed == {}
+    clock.now += 31
+    await reconciler.step()
+    assert list(dispatcher.crashed) == [run]
+    await reconciler.step()
+    assert len(dispatcher.crashed) == 1
+
+
+async def test_expiry_leaves_living_leases_alone(wing: Wing) -> None:
+    dispatcher = FakeDispatcher()
+    job, dispatch, run = await _dispatched(wing, dispatcher)
+    _claim(wing, dispatch, run)
+    await expire_leases(wing)
+    assert get_job(wing, job).status is JobStatus.running
+
+
+async def test_a_job_cancelled_by_the_api_leaves_its_run_to_end_by_itself(wing: Wing) -> None:
+    dispatcher = FakeDispatcher()
+    job, dispatch, run = await _dispatched(wing, dispatcher)
+    cancel_job(wing, job)
+    request = ClaimRequest(node=NodeName("den"), flow_run=run)
+    assert claim_job(wing, dispatch, request) is None

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from fixtures_server import FakeDispatcher, node_report, submit
+from sqlalchemy import insert
+
+from darkstream.catalog.schema import jobs
+from darkstream.control.feed import feed_jobs, feed_scans
+from darkstream.control.libraries import add_library
+from darkstream.control.scans import start_scan
+from darkstream.control.wing import Wing
+from darkstream.errors import PrefectUnreachable
+from darkstream.model.job import DispatchOrder, JobStatus
+from darkstream.model.preset import Preset
+from darkstream.model.wire import AddLibrary, StartScan
+
+
+def _queue(wing: Wing, count: int) -> None:
+    row = {
+        "status": "queued",
+        "source": b"/videos/a.mkv",
+        "relative": b"a.mkv",
+        "destination": b"/out",
+        "preset": Preset(name="web").model_dump_json(),
+        "preset_name": "web",
+        "pool": "cpu",
+        "priority": 50,
+        "cost_s": 100.0,
+        "created": 1.0,
+    }
+    with wing.catalog.database.write() as connection:
+        connection.execute(insert(jobs), [row] * count)
+
+
+async def test_ten_thousand_jobs_put_no_more_than_the_window_into_prefect(wing: Wing) -> None:
+    _queue(wing, 10_000)
+    dispatcher = FakeDispatcher()
+    steps = 0
+    while await feed_jobs(wing, dispatcher):
+        steps += 1
+        assert steps < 100
+    assert len(dispatcher.runs) == wing.settings.prefect.window
+    assert wing.catalog.jobs.counts() == {"queued": 9936, "dispatched": 64}
+    wing.catalog.dispatches.end(dispatcher.orders[0].id)
+    await feed_jobs(wing, dispatcher)
+    assert len(dispatcher.runs) == wing.settings.prefect.window + 1
+
+
+async def test_the_urgent_goes_first(wing: Wing) -> None:
+    bulk, urgent = submit(wing, priority=5), submit(wing, priority=95)
+    dispatcher = FakeDispatcher()
+    await feed_jobs(wing, dispatcher)
+    assert [(order.queue, order.jobs) for order in dispatcher.orders] == [
+        ("urgent", (urgent,)),
+        ("bulk", (bulk,)),
+    ]
+
+
+async def test_small_jobs_share_a_flow_run(wing: Wing) -> None:
+    wing.catalog.nodes.report("den", node_report(slots=2))
+    for _ in range(12):
+        submit(wing)
+    dispatcher = FakeDispatcher()
+    await feed_jobs(wing, dispatcher)
+    assert Counter(len(order.jobs) for order in dispatcher.orders) == {3: 4}
+
+
+class _Failing(FakeDispatcher):
+    async def create_flow_run(self, order: DispatchOrder, catalog_uuid: str) -> str:
+        if self.orders:
+            raise PrefectUnreachable("gone")
+        return await super().create_flow_run(order, catalog_uuid)
+
+
+async def test_what_prefect_does_not_take_is_queued_again(wing: Wing) -> None:
+    for priority in (5, 50, 95):
+        submit(wing, priority=priority)
+    dispatcher = _Failing()
+    with pytest.raises(PrefectUnreachable):
+        await feed_jobs(wing, dispatcher)
+    assert wing.catalog.jobs.counts() == {"queued": 2, "dispatched": 1}
+    assert [row.flow_run for row in wing.catalog.dispatches.unfinished()] == list(
+        dispatcher.states_of
+    )
+
+
+async def test_a_dispatch_that_a_crash_left_without_a_run_is_put_back(wing: Wing) -> None:
+    job = submit(wing)
+    wing.catalog.dispatches.plan(pool="cpu", window=9, batch_seconds=20.0, live_slots=1)
+    assert wing.catalog.jobs.get(job).status is JobStatus.dispatched
+    dispatcher = FakeDispatcher()
+    await feed_jobs(wing, dispatcher)
+    assert [order.jobs for order in dispatcher.orders] == [(job,)]
+
+
+async def test_a_scan_gets_one_flow_run(wing: Wing) -> None:
+    add_library(wing, AddLibrary(name="m", root="/a", destination="/b", preset="web"))
+    scan = start_scan(wing, "m", StartScan())
+    dispatcher = FakeDispatcher()
+    await feed_scans(wing, dispatcher)
+    await feed_scans(wing, dispatcher)
+    assert [made.id for made in dispatcher.scans] == [scan.id]

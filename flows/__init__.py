@@ -1,0 +1,1 @@
+"""Thin Prefect flows: they wire stages together and decide nothing themselves."""

@@ -1,0 +1,1 @@
+"""The use-cases of the worker wing: one module each, a record in, a record out."""

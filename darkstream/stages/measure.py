@@ -1,0 +1,51 @@
+"""Measuring: outputs are decoded to their end, and sources that are to stay as they are."""
+
+from __future__ import annotations
+
+from darkstream.errors import SourceVanished
+from darkstream.media.encode import mark_verified
+from darkstream.media.verify import inspect as media_inspect
+from darkstream.media.verify import verify as media_verify
+from darkstream.model.encoded import Encoded, Verification
+from darkstream.model.media import Finding, MediaInfo
+from darkstream.model.plan import EncodePlan
+from darkstream.stages.attempt import Attempt
+
+
+def verify(attempt: Attempt, plan: EncodePlan, encoded: Encoded, directory: bytes) -> Verification:
+    """Hold an output against its plan; a later attempt finds what passed in `directory`.
+
+    Raises VerificationFailed, ProcessTimeout, and what the attempt was cancelled with.
+    """
+    tools = attempt.tools
+    found = media_verify(
+        plan,
+        encoded,
+        capabilities=tools.capabilities,
+        sandbox=tools.sandbox,
+        prober=tools.prober,
+        limits=tools.limits,
+        cancel=attempt.cancel,
+    )
+    if not found.damaged_source:
+        mark_verified(encoded, directory)
+    return found
+
+
+def inspect(attempt: Attempt, media: MediaInfo) -> tuple[Finding, ...]:
+    """What is damaged in a source that a plan would leave as it is; nothing: it may stay.
+
+    Raises SourceRejected, ProcessTimeout, and what the attempt was cancelled with.
+    """
+    if attempt.source is None:
+        raise SourceVanished("the source was not found")
+    tools = attempt.tools
+    return media_inspect(
+        media,
+        attempt.source.path,
+        capabilities=tools.capabilities,
+        sandbox=tools.sandbox,
+        limits=tools.limits,
+        max_pixels=tools.settings.media.max_pixels,
+        cancel=attempt.cancel,
+    )

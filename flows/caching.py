@@ -1,0 +1,50 @@
+"""Prefect cache keys of the steps whose result follows from content, tools and preset alone."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from typing import Any
+
+from blake3 import blake3
+
+from darkstream import __version__
+from darkstream.planning.plan import PLANNER
+from darkstream.stages.attempt import Attempt
+
+PREFIX = "darkstream-"
+"""Every result these keys name is stored in a file that begins so; `maintain` clears old ones."""
+
+
+def probe_key(_context: object, parameters: dict[str, Any]) -> str:
+    """Content and prober."""
+    return _key("probe", *_looked_at(parameters["attempt"]))
+
+
+def validate_key(_context: object, parameters: dict[str, Any]) -> str:
+    """What probing depends on, and the rules."""
+    return _key("validate", *_looked_at(parameters["attempt"]), PLANNER)
+
+
+def plan_key(_context: object, parameters: dict[str, Any]) -> str:
+    """What validation depends on, damage seen since, the preset, the ffmpeg that will encode."""
+    attempt: Attempt = parameters["attempt"]
+    preset = attempt.claim.preset.model_dump_json()
+    damage = json.dumps(parameters["damage"])
+    build = attempt.tools.capabilities.build
+    return _key("plan", *_looked_at(attempt), PLANNER, preset, build, damage)
+
+
+def inspect_key(_context: object, parameters: dict[str, Any]) -> str:
+    """Content and the ffmpeg that decodes it."""
+    attempt: Attempt = parameters["attempt"]
+    return _key("inspect", *_looked_at(attempt), attempt.tools.capabilities.build)
+
+
+def _looked_at(attempt: Attempt) -> tuple[str, ...]:
+    limits = str(attempt.tools.settings.media.max_pixels)
+    return attempt.content, __version__, version("av"), limits
+
+
+def _key(step: str, *parts: str) -> str:
+    return f"{PREFIX}{step}-{blake3(chr(0).join(parts).encode()).hexdigest()}"

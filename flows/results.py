@@ -1,0 +1,98 @@
+"""The table of what a flow run did, as an artifact in Prefect's UI."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from prefect.artifacts import create_markdown_artifact
+
+from darkstream.model.job import Job
+
+log = structlog.get_logger(__name__)
+
+_HEAD = "| file | decision | status | source | output | saving | verified | time | job |"
+_RULE = "| --- | --- | --- | ---: | ---: | ---: | --- | ---: | --- |"
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+class Row:
+    """One job of the table, and what its verification measured."""
+
+    def __init__(self, job: Job, verification: dict[str, Any] | None) -> None:
+        self.job = job
+        self.verification = verification
+
+
+def show_results(rows: Sequence[Row], server_url: str) -> None:
+    """Write the table; a Prefect that does not take it is no reason to fail the run."""
+    if not rows:
+        return
+    try:
+        create_markdown_artifact(
+            describe(rows, server_url),
+            key="darkstream-results",
+            description=summarise([row.job for row in rows]),
+        )
+    except Exception as error:  # noqa: BLE001 - the jobs are committed, only their picture is not
+        log.warning("results_not_shown", reason=str(error))
+
+
+def describe(rows: Sequence[Row], server_url: str) -> str:
+    """The table in Markdown; names can hold anything, so they are escaped."""
+    lines = [_describe(row, server_url) for row in rows]
+    reasons = [f"- {_safe(row.job.source)}: {_safe(row.job.reason)}" for row in rows]
+    return "\n".join([_HEAD, _RULE, *lines, "", *reasons])
+
+
+def summarise(jobs: Sequence[Job]) -> str:
+    """How many jobs ended how: '3 done, 1 failed'."""
+    counts: dict[str, int] = {}
+    for job in jobs:
+        counts[job.status.value] = counts.get(job.status.value, 0) + 1
+    return ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to do"
+
+
+def _describe(row: Row, server_url: str) -> str:
+    job = row.job
+    cells = (
+        _safe(job.source.rsplit("/", 1)[-1]),
+        job.decision or "-",
+        job.status.value,
+        _size(job.source_bytes),
+        _size(job.output_bytes or None),
+        _saving(job),
+        _verified(row.verification),
+        "-" if job.wall_s is None else f"{job.wall_s:.1f} s",
+        f"[{job.id}]({server_url}/api/v1/jobs/{job.id})",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _safe(text: str) -> str:
+    escaped = html.escape(text)
+    return "".join(f"&#{ord(char)};" if char in "|`[]()*_~\\" else char for char in escaped)
+
+
+def _size(count: int | None) -> str:
+    if count is None:
+        return "-"
+    amount, unit = float(count), 0
+    while amount >= 1024 and unit < len(_UNITS) - 1:
+        amount, unit = amount / 1024, unit + 1
+    return f"{amount:.1f} {_UNITS[unit]}" if unit else f"{count} B"
+
+
+def _saving(job: Job) -> str:
+    if not job.source_bytes or not job.output_bytes:
+        return "-"
+    return f"{1 - job.output_bytes / job.source_bytes:.0%}"
+
+
+def _verified(verification: dict[str, Any] | None) -> str:
+    if verification is None:
+        return "-"
+    pictures = ", ".join(str(count) for count in verification.get("frames", ()))
+    return f"{pictures} pictures" if pictures else "decoded"

@@ -1,0 +1,129 @@
+"""The steps of one job as Prefect tasks, named after the file; each does one stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+from pydantic import TypeAdapter
+
+from darkstream.model.encoded import Encoded, Presentation, Verification
+from darkstream.model.job import Reservation
+from darkstream.model.media import Finding, MediaInfo, ValidationReport
+from darkstream.model.plan import Decision, EncodePlan
+from darkstream.model.source import Identity, SourceFile
+from darkstream.stages import (
+    discover,
+    encode,
+    identify,
+    measure,
+    package,
+    plan,
+    probe,
+    publish,
+    validate,
+)
+from darkstream.stages.attempt import Attempt
+from flows.caching import inspect_key, plan_key, probe_key, validate_key
+from flows.wiring import CACHED, FRESH
+
+Json = dict[str, Any]
+
+DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
+FINDINGS: TypeAdapter[tuple[Finding, ...]] = TypeAdapter(tuple[Finding, ...])
+
+
+@task(name="identify", task_run_name="identify {attempt}", **FRESH)
+def identify_source(attempt: Attempt) -> tuple[SourceFile, Identity]:
+    """Wait until the source is complete, then read all of it once."""
+    with attempt.step("identify"):
+        settle_s = attempt.tools.settings.library.settle_s
+        source = discover.discover(attempt.claim.source, settle_s, attempt.cancel)
+        return source, identify.identify(source, attempt.cancel)
+
+
+@task(name="probe", task_run_name="probe {attempt}", cache_key_fn=probe_key, **CACHED)
+def probe_source(attempt: Attempt, found: tuple[SourceFile, Identity]) -> Json:
+    """Look into the source; cached by its content."""
+    with attempt.step("probe"):
+        return probe.probe(attempt.tools, found[0]).model_dump(mode="json")
+
+
+@task(name="validate", task_run_name="validate {attempt}", cache_key_fn=validate_key, **CACHED)
+def validate_media(attempt: Attempt, media: Json) -> Json:
+    """Judge what is wrong with the source; cached by its content."""
+    with attempt.step("validate"):
+        report = validate.validate(attempt.tools, MediaInfo.model_validate(media))
+        return report.model_dump(mode="json")
+
+
+@task(name="plan", task_run_name="plan {attempt}", cache_key_fn=plan_key, **CACHED)
+def make_plan(attempt: Attempt, media: Json, report: Json, damage: list[Json]) -> Json:
+    """Decide what is done; cached by content, preset and ffmpeg build."""
+    with attempt.step("plan"):
+        decision = plan.plan(
+            attempt.tools,
+            attempt.claim.preset,
+            MediaInfo.model_validate(media),
+            ValidationReport.model_validate(report),
+            FINDINGS.validate_python(damage),
+        )
+        return decision.model_dump(mode="json")
+
+
+@task(name="inspect", task_run_name="inspect {attempt}", cache_key_fn=inspect_key, **CACHED)
+def inspect_source(attempt: Attempt, media: Json, decision: Json) -> list[Json]:  # noqa: ARG001 - wires the graph
+    """Decode a source that is to stay as it is, to its end; cached by its content."""
+    with attempt.step("inspect"):
+        found = measure.inspect(attempt, MediaInfo.model_validate(media))
+        return [finding.model_dump(mode="json") for finding in found]
+
+
+@task(name="encode", task_run_name="encode {attempt}", **FRESH)
+def encode_source(attempt: Attempt, decision: Json, directory: bytes) -> Encoded:
+    """Encode or copy the streams, as planned."""
+    with attempt.step("encode"):
+        return encode.encode(attempt, _as_plan(decision), directory)
+
+
+@task(name="verify", task_run_name="verify {attempt}", **FRESH)
+def verify_output(
+    attempt: Attempt, decision: Json, encoded: Encoded, directory: bytes
+) -> Verification:
+    """Decode the output to its end and hold it against the plan."""
+    with attempt.step("verify"):
+        return measure.verify(attempt, _as_plan(decision), encoded, directory)
+
+
+@task(name="publish", task_run_name="publish {attempt}", **FRESH)
+def publish_output(
+    attempt: Attempt,
+    decision: Json,
+    encoded: Encoded,
+    verification: Verification,  # noqa: ARG001 - nothing is published that was not verified
+) -> publish.Published:
+    """Package the verified files and give them their final name."""
+    with attempt.step("publish"):
+        chosen = _as_plan(decision)
+        packaged: Presentation = package.package(chosen, encoded)
+        return publish.publish(attempt, chosen, packaged.path, packaged.entry)
+
+
+@task(name="reuse", task_run_name="reuse for {attempt}", **FRESH)
+def reuse_result(
+    attempt: Attempt, decision: Json, earlier: Reservation
+) -> publish.Published | None:
+    """Publish what an earlier job made of the same content and plan; None where it is gone."""
+    with attempt.step("publish"):
+        return publish.publish_again(attempt, _as_plan(decision), earlier)
+
+
+@task(name="keep", task_run_name="keep {attempt}", **FRESH)
+def keep_source(attempt: Attempt, decision: Json, hard_link: bool) -> publish.Published:  # noqa: ARG001 - wires the graph
+    """Put a source that stays as it is at the destination too."""
+    with attempt.step("publish"):
+        return publish.publish_source(attempt, hard_link=hard_link)
+
+
+def _as_plan(decision: Json) -> EncodePlan:
+    return EncodePlan.model_validate(decision)

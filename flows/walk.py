@@ -1,0 +1,133 @@
+"""The walk of one file: its steps wired by futures, so that Prefect's UI shows the graph."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from prefect.futures import PrefectConcurrentFuture
+
+from darkstream.model.base import JobId
+from darkstream.model.job import ContentKey, Outcome, Reservation
+from darkstream.model.media import Finding
+from darkstream.model.plan import EncodePlan, Reject, Skip
+from darkstream.stages.attempt import Attempt
+from darkstream.stages.ending import decided, done, skipped
+from darkstream.stages.judge import (
+    is_smaller,
+    not_smaller,
+    note_encode,
+    note_verification,
+    reason_of,
+)
+from darkstream.stages.plan import key_of
+from darkstream.stages.publish import Published
+from darkstream.stages.reserve import reserve
+from darkstream.stages.workplace import workplace
+from flows import steps
+from flows.progress import watch
+from flows.wiring import submit
+
+_Future = PrefectConcurrentFuture[Any]
+
+
+def walk(attempt: Attempt) -> Outcome | None:
+    """Bring one job to its end; None when another job encodes just that, and this one waits.
+
+    Raises what its steps raise.
+    """
+    found = submit(steps.identify_source, attempt)
+    attempt.source, attempt.identity = found.result()
+    media = submit(steps.probe_source, attempt, found)
+    attempt.media = media.result()
+    report = submit(steps.validate_media, attempt, media)
+    report.result()
+    damage: tuple[Finding, ...] = ()
+    while True:
+        decision = submit(steps.make_plan, attempt, media, report, _dump(damage))
+        chosen = _take_plan(attempt, decision)
+        if isinstance(chosen, EncodePlan):
+            ending = _convert(attempt, chosen, decision)
+        else:
+            ending = _leave_alone(attempt, chosen, media, decision)
+        if not isinstance(ending, tuple):
+            return ending
+        # What was to be left or copied as it is turned out to be damaged: plan again, knowing it.
+        damage = (*damage, *ending)
+
+
+def _dump(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
+    return [finding.model_dump(mode="json") for finding in findings]
+
+
+def _take_plan(attempt: Attempt, decision: _Future) -> EncodePlan | Skip | Reject:
+    attempt.plan = decision.result()
+    chosen = steps.DECISION.validate_python(attempt.plan)
+    attempt.findings = chosen.findings
+    return chosen
+
+
+def _leave_alone(
+    attempt: Attempt, chosen: Skip | Reject, media: _Future, decision: _Future
+) -> Outcome | tuple[Finding, ...]:
+    if isinstance(chosen, Reject):
+        return decided(attempt, chosen)
+    inspected = submit(steps.inspect_source, attempt, media, decision)
+    if found := steps.FINDINGS.validate_python(inspected.result()):
+        return found
+    return decided(attempt, chosen, _keep(attempt, decision, chosen.on_skip))
+
+
+def _keep(
+    attempt: Attempt, decision: _Future, on_skip: Literal["none", "link", "copy"]
+) -> Published | None:
+    if on_skip == "none":
+        return None
+    return submit(steps.keep_source, attempt, decision, on_skip == "link").result()
+
+
+def _convert(
+    attempt: Attempt, chosen: EncodePlan, decision: _Future
+) -> Outcome | tuple[Finding, ...] | None:
+    key = attempt.key = key_of(attempt.content, chosen)
+    refused: tuple[JobId, ...] = ()
+    while True:
+        answer = reserve(attempt, refused)
+        if answer.action == "wait":
+            return None
+        if answer.action == "encode" or answer.job is None:
+            return _encode(attempt, chosen, key, decision)
+        reused = _reuse(attempt, chosen, decision, answer)
+        if reused is not None:
+            return reused
+        refused = (*refused, answer.job)
+
+
+def _reuse(
+    attempt: Attempt, chosen: EncodePlan, decision: _Future, answer: Reservation
+) -> Outcome | None:
+    published = submit(steps.reuse_result, attempt, decision, answer).result()
+    if published is None:
+        return None
+    reason = f"{chosen.reason}; job {answer.job} had made just that of the same content"
+    return done(attempt, chosen.decision, reason, published, reused=answer.job)
+
+
+def _encode(
+    attempt: Attempt, chosen: EncodePlan, key: ContentKey, decision: _Future
+) -> Outcome | tuple[Finding, ...]:
+    with workplace(attempt, key) as directory:
+        encoding = submit(steps.encode_source, attempt, decision, directory)
+        watch(attempt, encoding)
+        encoded = encoding.result()
+        note_encode(attempt, encoded)
+        if not is_smaller(attempt, chosen, encoded):
+            kept = _keep(attempt, decision, attempt.claim.preset.guards.on_skip)
+            return skipped(attempt, not_smaller(chosen), kept)
+        verifying = submit(steps.verify_output, attempt, decision, encoding, directory)
+        verification = verifying.result()
+        if verification.damaged_source:
+            return verification.findings
+        note_verification(attempt, verification)
+        publishing = submit(steps.publish_output, attempt, decision, encoding, verifying)
+        reason = reason_of(chosen, encoded, verification)
+        return done(attempt, chosen.decision, reason, publishing.result())

@@ -1,0 +1,39 @@
+"""How steps become Prefect tasks: their retries, their cache, and the futures that wire them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectConcurrentFuture, PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from flows.transient import is_transient
+
+_R = TypeVar("_R")
+
+THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=2))
+"""The steps of a flow run: one works, and one may wait for it."""
+
+_RETRIED: Any = {
+    "retries": 2,
+    "retry_delay_seconds": [1, 4],
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": is_transient,
+}
+FRESH: Any = {**_RETRIED, "cache_policy": NO_CACHE, "persist_result": False}
+"""Options of a step that is done every time."""
+CACHED: Any = {
+    **_RETRIED,
+    "persist_result": True,
+    "result_serializer": "json",
+    "cache_expiration": timedelta(days=30),
+}
+"""Options of a step whose result is found again by its cache key."""
+
+
+def submit(step: Task[..., _R], *arguments: object) -> PrefectConcurrentFuture[_R]:
+    """Begin a step in a thread; futures among its arguments are edges of the graph."""
+    return cast(PrefectConcurrentFuture[_R], step.submit(*arguments))

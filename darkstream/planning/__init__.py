@@ -7,7 +7,7 @@ from darkstream.planning.fingerprint import fingerprint
 from darkstream.planning.naming import extension_of, output_candidates
 from darkstream.planning.plan import PLANNER, make_plan
 from darkstream.planning.reasons import damage_note
-from darkstream.planning.validation import validate
+from darkstream.planning.validation import merge_findings, validate
 
 __all__ = [
     "PLANNER",
@@ -17,6 +17,7 @@ __all__ = [
     "extension_of",
     "fingerprint",
     "make_plan",
+    "merge_findings",
     "output_candidates",
     "validate",
 ]

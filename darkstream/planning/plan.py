@@ -25,6 +25,7 @@ from darkstream.planning import audio as sound
 from darkstream.planning import video as pictures
 from darkstream.planning.reasons import convert_reason, remux_reason, skip_reason
 from darkstream.planning.subtitles import plan_attachments, plan_subtitles
+from darkstream.planning.words import spoken
 
 PLANNER = "1"
 """Version of the rules in this room: a change of them changes every fingerprint."""
@@ -142,7 +143,10 @@ def _choose(
         subtitles,
         attachments,
         covers,
-        lost_subtitles + lost_attachments + _lost_streams(media, video, preset),
+        lost_subtitles
+        + lost_attachments
+        + _lost_streams(media, video, preset)
+        + _lost_metadata(video, renditions),
     )
 
 
@@ -205,6 +209,21 @@ def _lost_streams(
             severity=Severity.ok,
             message=f"of several video streams only the main one ({video.index}) is kept, not"
             f" {others}",
+        ),
+    )
+
+
+def _lost_metadata(
+    video: VideoStream | None, renditions: tuple[VideoEncode | VideoCopy, ...]
+) -> tuple[Finding, ...]:
+    encoded = any(isinstance(rendition, VideoEncode) for rendition in renditions)
+    if video is None or not encoded or video.hdr not in {"dolby_vision", "hdr10plus"}:
+        return ()
+    return (
+        Finding(
+            code="dynamic-hdr-dropped",
+            severity=Severity.ok,
+            message=f"the {spoken(video.hdr)} data for single scenes are not kept",
         ),
     )
 

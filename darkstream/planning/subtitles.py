@@ -15,7 +15,8 @@ _TEXT_ENCODERS = {
 }
 """By container: codec and encoder to convert text to, and codecs it takes as they are."""
 _BITMAPS_IN = {"mkv": {"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"}}
-_COVERS_IN = {"mp4": {"mjpeg", "png"}, "m4a": {"mjpeg", "png"}, "mkv": {"mjpeg", "png"}}
+_COVERS_IN = {"mp4": {"mjpeg", "png"}, "m4a": {"mjpeg", "png"}}
+"""ffmpeg writes a cover into Matroska as a track of its own, which players would play."""
 
 
 def plan_subtitles(
@@ -39,7 +40,8 @@ def plan_attachments(
     """Indexes of kept attachments, of kept covers, and what is said about the others."""
     fonts = tuple(a.index for a in media.attachments if container == "mkv" and _is_file(a))
     covers = tuple(a.index for a in media.attachments if _cover_fits(a, container))
-    lost = [a for a in media.attachments if a.index not in {*fonts, *covers}]
+    handled = {*fonts, *covers, *_chapter_track(media)}
+    lost = [a for a in media.attachments if a.index not in handled]
     return fonts, covers, tuple(_tell_lost(lost, container))
 
 
@@ -84,6 +86,12 @@ def _dropped(stream: SubtitleStream, container: str) -> Finding:
 
 def _is_file(attachment: Attachment) -> bool:
     return attachment.kind in {"font", "other"} and attachment.filename is not None
+
+
+def _chapter_track(media: MediaInfo) -> tuple[int, ...]:
+    """The text track that an MP4 with chapters keeps their titles in: a part of them."""
+    data = tuple(a.index for a in media.attachments if a.kind == "data")
+    return data if media.chapters and len(data) == 1 else ()
 
 
 def _cover_fits(attachment: Attachment, container: str) -> bool:

@@ -20,6 +20,12 @@ def validate(media: MediaInfo, *, max_pixels: int = MAX_PIXELS) -> ValidationRep
     return ValidationReport(findings=tuple(findings.values()))
 
 
+def merge_findings(*groups: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Findings of several steps, each code once: what was seen later knows more."""
+    found = {finding.code: finding for group in groups for finding in group}
+    return tuple(found.values())
+
+
 def _judge(media: MediaInfo, max_pixels: int) -> Iterator[Finding]:
     if media.encrypted:
         yield _reject("encrypted", "it is encrypted (DRM): only its owner's player can read it")

@@ -130,8 +130,7 @@ def _muxer(plan: EncodePlan) -> Options:
     sets += [f"id={n + 1},streams={first + n}" for n in range(len(plan.audio))]
     return {
         "format": "dash",
-        # A little less than the distance of key frames, so that none is passed over.
-        "seg_duration": f"{float(plan.package.segment_seconds) * 0.9:g}",
+        "seg_duration": f"{float(plan.package.segment_seconds) - _picture_seconds(plan):.3f}",
         "use_template": 1,
         "use_timeline": 1,
         "init_seg_name": "init-$RepresentationID$.mp4",
@@ -139,3 +138,9 @@ def _muxer(plan: EncodePlan) -> Options:
         "adaptation_sets": " ".join(sets),
         "max_muxing_queue_size": _QUEUE_PACKETS,
     }
+
+
+def _picture_seconds(plan: EncodePlan) -> float:
+    """Segments may end a picture and a half early, so that no key frame is passed over."""
+    rates = [video.rate for video in plan.renditions if isinstance(video, VideoEncode)]
+    return min(1.5 / float(min(rates)), 0.25)

@@ -12,6 +12,7 @@ Node = Any
 """A stream of ffmpeg-python's graph (the library has no types)."""
 Filter = tuple[str, dict[str, str | int]]
 
+_HDR_TRANSFERS = {"smpte2084", "arib-std-b67"}
 _NOMINAL_PEAK = 100
 """cd/m2 of diffuse white in SDR."""
 
@@ -46,6 +47,17 @@ def picture_filters(video: VideoEncode) -> Iterator[Filter]:
     yield "format", {"pix_fmts": video.pix_fmt}
     yield "setsar", {"sar": "1"}
     yield "setparams", _tags(video.colour)
+    for kind in _spent_side_data(video):
+        yield "sidedata", {"mode": "delete", "type": kind}
+
+
+def _spent_side_data(video: VideoEncode) -> Iterator[str]:
+    """What was applied to the pictures must not be told again, or players apply it twice."""
+    yield "DISPLAYMATRIX"
+    if video.source_colour.transfer in _HDR_TRANSFERS:
+        yield from ("DOVI_RPU_BUFFER", "DOVI_METADATA")
+    if video.tonemap:
+        yield from ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS")
 
 
 def _resize(video: VideoEncode) -> Iterator[Filter]:

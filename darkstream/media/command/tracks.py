@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from darkstream.media.command.encoders import Options
 from darkstream.model.media import Disposition
-from darkstream.model.plan import AudioTrack, EncodePlan, FilePackage, SubtitleTrack
+from darkstream.model.plan import AudioTrack, EncodePlan, SubtitleTrack
 
 _FLAGS = tuple(Disposition.model_fields)
 
@@ -17,7 +17,8 @@ def track_options(plan: EncodePlan) -> Options:
     """Everything of an output but its video and its container."""
     first = len(plan.renditions)
     options: Options = {
-        "map_metadata": -1,
+        # Not plain `map_metadata`: that would empty the titles of the chapters too.
+        "map_metadata:g": -1,
         "map_metadata:s": -1,
         "map_chapters": 0 if plan.chapters else -1,
     }
@@ -60,12 +61,9 @@ def _labels(track: AudioTrack | SubtitleTrack, place: str, index: int) -> Option
 
 def _covers(plan: EncodePlan) -> Options:
     options: Options = {}
-    matroska = isinstance(plan.package, FilePackage) and plan.package.container == "mkv"
     for number in range(len(plan.covers)):
         place = f"v:{len(plan.renditions) + number}"
         options |= {f"c:{place}": "copy", f"disposition:{place}": "attached_pic"}
-        if matroska:
-            options[f"metadata:s:{place}"] = f"filename=cover{number or ''}"
     return options
 
 

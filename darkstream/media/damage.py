@@ -1,0 +1,49 @@
+"""Damage of a source as findings: what decoding it to the end has shown."""
+
+from __future__ import annotations
+
+from darkstream.errors import SourceRejected
+from darkstream.media.tally import Tally
+from darkstream.model.media import Finding, Severity
+
+_LEAST_SHARE = 0.5
+"""Below this share of readable pictures a file is refused rather than repaired."""
+
+
+def describe_damage(
+    tally: Tally, *, expected: int | None, decoded: int | None
+) -> tuple[Finding, ...]:
+    """Findings on a source that was decoded whole.
+
+    `expected` and `decoded` are pictures of its main video; None: not known. A count that differs
+    without any error is no damage: edit lists leave pictures out on purpose.
+    """
+    if not tally.errors:
+        return ()
+    findings = [
+        _finding(
+            "decode-errors",
+            f"parts of it are damaged: {tally.errors} errors while it was decoded"
+            f" ({tally.example})",
+        )
+    ]
+    lost = (expected or 0) - (decoded or 0)
+    if expected and decoded is not None and lost > 0:
+        findings.append(
+            _finding("frames-lost", f"{lost} of its {expected} pictures could not be read")
+        )
+    return tuple(findings)
+
+
+def refuse_ruins(tally: Tally, *, expected: int | None, decoded: int | None) -> None:
+    """Raise SourceRejected where most of a source cannot be decoded."""
+    if decoded == 0:
+        raise SourceRejected("not one picture of it could be decoded")
+    if tally.errors and expected and decoded is not None and decoded < expected * _LEAST_SHARE:
+        raise SourceRejected(
+            f"it is damaged: only {decoded} of its {expected} pictures could be decoded"
+        )
+
+
+def _finding(code: str, message: str) -> Finding:
+    return Finding(code=code, severity=Severity.repairable, message=message)

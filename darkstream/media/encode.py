@@ -1,0 +1,200 @@
+"""Encoding: one plan, one caged ffmpeg, its files in a directory of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+
+from pydantic import ValidationError
+
+from darkstream.errors import ProcessFailed, ProcessTimeout, StorageFull, VerificationFailed
+from darkstream.media.command import convert_command
+from darkstream.media.command.convert import output_name
+from darkstream.media.damage import describe_damage, refuse_ruins
+from darkstream.media.decoding import MAX_PIXELS
+from darkstream.media.devices import device_files
+from darkstream.media.manifests import write_manifests
+from darkstream.media.process import Completed, FfmpegProgress, Limits, run, shell_quote
+from darkstream.media.sandbox import Sandbox
+from darkstream.media.tally import Tally
+from darkstream.model.capabilities import Capabilities
+from darkstream.model.encoded import Encoded
+from darkstream.model.plan import AbrPackage, EncodePlan, VideoCopy, VideoEncode
+from darkstream.observe.cancel import CancelToken
+
+_FILES = b"output"
+_VERIFIED = b"verified.json"
+_NO_SPACE = "No space left on device"
+
+
+def encode(  # noqa: PLR0913 - keywords, each one thing the caller has
+    plan: EncodePlan,
+    source: bytes,
+    directory: bytes,
+    *,
+    capabilities: Capabilities,
+    sandbox: Sandbox,
+    limits: Limits | None = None,
+    max_pixels: int = MAX_PIXELS,
+    threads: int | None = None,
+    cancel: CancelToken | None = None,
+    on_progress: Callable[[FfmpegProgress], None] | None = None,
+) -> Encoded:
+    """Do what the plan says; `source` and `directory` are absolute, the directory exists.
+
+    What an earlier attempt left there verified (`mark_verified`) is not encoded again. Raises
+    ProcessFailed, ProcessTimeout, SourceRejected where nearly nothing could be decoded,
+    VerificationFailed where ffmpeg lost pictures, StorageFull, and what the token was given.
+    """
+    if (earlier := read_verified(directory)) is not None:
+        return earlier
+    files = os.path.join(directory, _FILES)
+    shutil.rmtree(files, ignore_errors=True)
+    os.makedirs(files)
+    argv = convert_command(
+        plan,
+        program=os.fsencode(capabilities.ffmpeg),
+        source=source,
+        directory=files,
+        max_pixels=max_pixels,
+        threads=threads,
+    )
+    caged = sandbox.wrap(argv, read=[source], write=[files], devices=_devices(plan))
+    tally = Tally()
+    allowed = _limit_size(limits or Limits(), plan, source)
+    try:
+        done = run(
+            caged,
+            limits=allowed,
+            cancel=cancel,
+            on_progress=on_progress or _ignore,
+            on_stderr_line=tally.note,
+        )
+    except ProcessTimeout as error:
+        if allowed.output_bytes is None or "grew past" not in str(error):
+            raise
+        return _outgrown(plan, files, argv, error)
+    except ProcessFailed as error:
+        raise _explain(error, tally) from error
+    return _finish(plan, files, argv, done, tally)
+
+
+def mark_verified(encoded: Encoded, directory: bytes) -> None:
+    """Remember that the files in `directory` were verified; a later attempt takes them."""
+    path = os.path.join(directory, _VERIFIED)
+    part = path + b".part"
+    with open(part, "wb") as file:
+        file.write(encoded.model_copy(update={"reused": True}).model_dump_json().encode())
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(part, path)
+
+
+def read_verified(directory: bytes) -> Encoded | None:
+    """What an earlier attempt left verified in `directory`, if it is all there."""
+    try:
+        with open(os.path.join(directory, _VERIFIED), "rb") as file:
+            found = Encoded.model_validate_json(file.read())
+    except (FileNotFoundError, ValidationError):
+        return None
+    return found if os.path.exists(os.path.join(found.directory, found.main)) else None
+
+
+def _finish(
+    plan: EncodePlan, files: bytes, argv: tuple[bytes, ...], done: Completed, tally: Tally
+) -> Encoded:
+    frames = _frames(plan, tally)
+    decoded = _decoded(plan, tally)
+    expected = plan.expect.frames
+    refuse_ruins(tally, expected=expected, decoded=decoded)
+    _check_counts(plan, frames, decoded)
+    if isinstance(plan.package, AbrPackage):
+        write_manifests(plan, files)
+    return Encoded(
+        directory=files,
+        main=output_name(plan).encode(),
+        frames=frames,
+        source=tuple(stream for _, stream in tally.inputs),
+        decode_errors=tally.errors,
+        findings=describe_damage(tally, expected=expected, decoded=decoded),
+        command=shell_quote(argv),
+        log="\n".join(tally.lines),
+        wall_s=done.wall_s,
+        cpu_s=done.cpu_s,
+    )
+
+
+def _frames(plan: EncodePlan, tally: Tally) -> tuple[int, ...]:
+    made = {stream.index: stream for stream in tally.outputs}
+    return tuple(
+        made[index].frames or made[index].packets if index in made else 0
+        for index in range(len(plan.renditions))
+    )
+
+
+def _decoded(plan: EncodePlan, tally: Tally) -> int | None:
+    """Pictures read of the main video: decoded, or its packets where they are copied."""
+    for rendition in plan.renditions:
+        if isinstance(rendition, VideoEncode | VideoCopy):
+            seen = tally.input(rendition.source_index)
+            if seen is not None:
+                return seen.frames if isinstance(rendition, VideoEncode) else seen.packets
+    return None
+
+
+def _check_counts(plan: EncodePlan, frames: tuple[int, ...], decoded: int | None) -> None:
+    for rendition, count in zip(plan.renditions, frames, strict=True):
+        forced = isinstance(rendition, VideoEncode) and rendition.frame_rate is not None
+        if decoded is not None and not forced and count != decoded:
+            raise VerificationFailed(
+                f"ffmpeg read {decoded} pictures and wrote {count}: the output is not published"
+            )
+
+
+def _limit_size(limits: Limits, plan: EncodePlan, source: bytes) -> Limits:
+    """End an encode that can no longer become as small as the plan demands."""
+    if plan.smaller_by is None:
+        return limits
+    size = os.stat(source).st_size
+    return replace(limits, output_bytes=max(1, int(size * (1 - plan.smaller_by))))
+
+
+def _outgrown(
+    plan: EncodePlan, files: bytes, argv: tuple[bytes, ...], error: ProcessTimeout
+) -> Encoded:
+    shutil.rmtree(files, ignore_errors=True)
+    return Encoded(
+        directory=files,
+        main=output_name(plan).encode(),
+        frames=(),
+        source=(),
+        decode_errors=0,
+        findings=(),
+        outgrown=True,
+        command=shell_quote(argv),
+        log=str(error),
+        wall_s=0.0,
+        cpu_s=0.0,
+    )
+
+
+def _explain(error: ProcessFailed, tally: Tally) -> Exception:
+    if _NO_SPACE in error.stderr:
+        return StorageFull("no space is left in the work directory; free some, then retry the job")
+    if isinstance(error, ProcessTimeout):
+        return error
+    reason = tally.example or "it did not say why"
+    return ProcessFailed(
+        f"ffmpeg failed: {reason}", argv=error.argv, code=error.code, stderr=error.stderr
+    )
+
+
+def _devices(plan: EncodePlan) -> list[bytes]:
+    hardware = any(isinstance(v, VideoEncode) and v.hardware for v in plan.renditions)
+    return device_files() if hardware else []
+
+
+def _ignore(_: FfmpegProgress) -> None:
+    """Progress that nobody asked for is still read: it shows that ffmpeg is alive."""

@@ -1,0 +1,160 @@
+"""The walk of one file through planning and media, as the worker's stages do it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from darkstream.errors import SourceError
+from darkstream.media.encode import encode
+from darkstream.media.package import package
+from darkstream.media.probe import Prober
+from darkstream.media.process import Limits
+from darkstream.media.sandbox import Sandbox
+from darkstream.media.verify import inspect, verify
+from darkstream.model.capabilities import Capabilities
+from darkstream.model.encoded import Encoded, Presentation, Verification
+from darkstream.model.media import Finding, MediaInfo
+from darkstream.model.plan import EncodePlan, Skip, VideoCopy, VideoEncode
+from darkstream.model.preset import Preset
+from darkstream.planning import damage_note, make_plan, merge_findings, validate
+from darkstream.planning.presets import load_preset
+from darkstream.settings import MediaSettings
+
+LIMITS = Limits(no_progress_s=60, wall_s=240)
+_SPEEDS = {"h264": "ultrafast", "hevc": "ultrafast", "av1": "12", "vp9": "8"}
+
+
+@dataclass
+class Walked:
+    """How one file ended."""
+
+    decision: str
+    status: str
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    media: MediaInfo | None = None
+    plan: EncodePlan | None = None
+    encoded: Encoded | None = None
+    verification: Verification | None = None
+    presentation: Presentation | None = None
+    replanned: int = field(default=0)
+
+
+@dataclass
+class Walker:
+    """Takes files through probe, validate, plan, encode, verify and package."""
+
+    capabilities: Capabilities
+    prober: Prober
+    sandbox: Sandbox
+
+    def walk(self, source: Path | bytes, preset: Preset | str, work: Path) -> Walked:
+        """One file from source to presentation, at the encoders' fastest."""
+        path = source if isinstance(source, bytes) else os.fsencode(source)
+        wish = fast(load_preset(preset) if isinstance(preset, str) else preset)
+        work.mkdir(parents=True, exist_ok=True)
+        media: MediaInfo | None = None
+        try:
+            media = self.prober.probe(path)
+            return self._plan(path, media, wish, work, ())
+        except SourceError as error:
+            return Walked("reject", "rejected", str(error), media=media)
+
+    def _plan(
+        self,
+        path: bytes,
+        media: MediaInfo,
+        preset: Preset,
+        work: Path,
+        seen: tuple[Finding, ...],
+    ) -> Walked:
+        media = media.model_copy(update={"findings": media.findings + seen})
+        report = validate(media)
+        decision = make_plan(media, preset, self.capabilities, report)
+        if isinstance(decision, EncodePlan):
+            return self._encode(path, media, preset, decision, work)
+        if isinstance(decision, Skip) and not seen:
+            found = inspect(
+                media, path, capabilities=self.capabilities, sandbox=self.sandbox, limits=LIMITS
+            )
+            if found:
+                return self._plan(path, media, preset, work, found)
+        status = "skipped" if isinstance(decision, Skip) else "rejected"
+        return Walked(decision.decision, status, decision.reason, decision.findings, media)
+
+    def _encode(
+        self, path: bytes, media: MediaInfo, preset: Preset, plan: EncodePlan, work: Path
+    ) -> Walked:
+        encoded = encode(
+            plan,
+            path,
+            os.fsencode(work),
+            capabilities=self.capabilities,
+            sandbox=self.sandbox,
+            limits=LIMITS,
+        )
+        verification = verify(
+            plan,
+            encoded,
+            capabilities=self.capabilities,
+            sandbox=self.sandbox,
+            prober=self.prober,
+            limits=LIMITS,
+        )
+        if verification.damaged_source:
+            walked = self._plan(path, media, preset, work / "again", verification.findings)
+            walked.replanned += 1
+            return walked
+        findings = merge_findings(plan.findings, encoded.findings, verification.findings)
+        reason = "; ".join(filter(None, (plan.reason, damage_note(findings))))
+        return Walked(
+            plan.decision,
+            "done",
+            reason,
+            findings,
+            media,
+            plan,
+            encoded,
+            verification,
+            package(plan, encoded),
+        )
+
+
+def fast(preset: Preset) -> Preset:
+    """The same wish at the encoders' fastest."""
+    if preset.video is None:
+        return preset
+    video = preset.video.model_copy(update={"speed": _SPEEDS[preset.video.codec]})
+    return preset.model_copy(update={"video": video})
+
+
+def encode_of(plan: EncodePlan | None, index: int = 0) -> VideoEncode:
+    """The rendition of a plan, which must be an encode."""
+    assert plan is not None
+    rendition = plan.renditions[index]
+    assert isinstance(rendition, VideoEncode)
+    return rendition
+
+
+def copy_of(plan: EncodePlan | None, index: int = 0) -> VideoCopy:
+    """The rendition of a plan, which must be a copy."""
+    assert plan is not None
+    rendition = plan.renditions[index]
+    assert isinstance(rendition, VideoCopy)
+    return rendition
+
+
+@pytest.fixture(scope="session")
+def walker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walker]:
+    """A walker with this machine's ffmpeg."""
+    from darkstream.media.capabilities import detect_capabilities
+
+    settings = MediaSettings()
+    found = detect_capabilities(settings, tmp_path_factory.mktemp("capabilities"))
+    with Prober(settings) as prober:
+        yield Walker(found, prober, Sandbox.detect("auto"))

@@ -115,7 +115,7 @@ def _read_track(directory: bytes, group: ET.Element, item: ET.Element) -> Track:
     total = sum((segment.duration for segment in segments), Fraction(0))
     return Track(
         id=int(number),
-        kind="video" if group.attrib["contentType"] == "video" else "audio",
+        kind="video" if _is_video(group) else "audio",
         codecs=item.attrib["codecs"],
         width=int(item.attrib["width"]) if "width" in item.attrib else None,
         height=int(item.attrib["height"]) if "height" in item.attrib else None,
@@ -154,17 +154,31 @@ def _complete_mpd(plan: EncodePlan, directory: bytes, tracks: tuple[Track, ...])
     longest = max(segment.duration for track in tracks for segment in track.segments)
     root.set("mediaPresentationDuration", f"PT{float(duration):.3f}S")
     root.set("maxSegmentDuration", f"PT{float(longest):.3f}S")
+    _merge_video(root)
     audio = iter(plan.audio)
     for group in root.iter(f"{_TAG}AdaptationSet"):
         # Every rendition has its own initialisation, so a switch needs it again.
         group.attrib.pop("bitstreamSwitching", None)
-        if group.attrib["contentType"] == "audio":
+        if not _is_video(group):
             _label(group, next(audio))
     peaks = {str(track.id): track.peak for track in tracks}
     for item in root.iter(f"{_TAG}Representation"):
         item.set("bandwidth", str(peaks[item.attrib["id"]]))
     text = ET.tostring(root, encoding="unicode", xml_declaration=False)
     _write(directory, MANIFEST, f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
+
+
+def _merge_video(root: ET.Element) -> None:
+    """All renditions in one set, between which players switch."""
+    for period in root.iter(f"{_TAG}Period"):
+        groups = [g for g in period.findall(f"{_TAG}AdaptationSet") if _is_video(g)]
+        for group in groups[1:]:
+            groups[0].extend(group.findall(f"{_TAG}Representation"))
+            period.remove(group)
+
+
+def _is_video(group: ET.Element) -> bool:
+    return group.attrib["contentType"] == "video"
 
 
 def _label(group: ET.Element, track: AudioTrack) -> None:
@@ -195,10 +209,9 @@ def _media_playlist(track: Track) -> str:
 def _master_playlist(plan: EncodePlan, tracks: tuple[Track, ...]) -> str:
     audio = [track for track in tracks if track.kind == "audio"]
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    lines += [
-        _audio_line(number, track, source)
-        for number, (track, source) in enumerate(zip(audio, plan.audio, strict=True))
-    ]
+    names = _names(plan.audio)
+    for track, source, name in zip(audio, plan.audio, names, strict=True):
+        lines.append(_audio_line(track, source, name, default=track is audio[0]))
     for track, rendition in zip(_video(tracks), plan.renditions, strict=True):
         rate = getattr(rendition, "rate", None)
         lines += [_variant_line(track, audio, rate), track.playlist]
@@ -209,13 +222,21 @@ def _video(tracks: tuple[Track, ...]) -> list[Track]:
     return [track for track in tracks if track.kind == "video"]
 
 
-def _audio_line(number: int, track: Track, source: AudioTrack) -> str:
+def _names(audio: tuple[AudioTrack, ...]) -> list[str]:
+    """A name for each track, no two the same, that a quoted attribute can hold."""
+    plain = [" ".join((a.title or a.language or "Audio").replace('"', "'").split()) for a in audio]
+    return [
+        name if plain.count(name) == 1 else f"{name} {number}"
+        for number, name in enumerate(plain, start=1)
+    ]
+
+
+def _audio_line(track: Track, source: AudioTrack, name: str, *, default: bool) -> str:
     language = f'LANGUAGE="{language_tag(source.language)}",' if source.language else ""
-    name = (source.title or source.language or "Audio").replace('"', "'")
-    default = "YES" if number == 0 else "NO"
     return (
-        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="{_one_line(name)} {number + 1}",{language}'
-        f'DEFAULT={default},AUTOSELECT=YES,CHANNELS="{source.channels}",URI="{track.playlist}"'
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="{name}",{language}'
+        f"DEFAULT={'YES' if default else 'NO'},AUTOSELECT=YES,"
+        f'CHANNELS="{source.channels}",URI="{track.playlist}"'
     )
 
 
@@ -235,10 +256,6 @@ def _variant_line(track: Track, audio: list[Track], rate: Fraction | None) -> st
     if audio:
         parts.append('AUDIO="audio"')
     return f"#EXT-X-STREAM-INF:{','.join(parts)}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _write(directory: bytes, name: str, text: str) -> None:

@@ -44,6 +44,8 @@ class VideoEncode(Frozen):
     """Pictures a second, assumed for key frames and buffers; timestamps do not depend on it."""
     frame_rate: Rational | None = None
     """Constant rate to force; None: the source's timestamps pass through."""
+    time_base: Rational | None = None
+    """Clock of the timestamps that pass through, seconds a tick: the source's own."""
     quality: int
     speed: str
     keyframe_interval: Rational

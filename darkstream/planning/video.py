@@ -18,6 +18,8 @@ from darkstream.planning.words import spoken
 _SANE_RATES = (Fraction(1, 10), Fraction(300))
 _FALLBACK_RATE = Fraction(25)
 _RATE_SLACK = Fraction(101, 100)
+_FINEST_TICK = Fraction(1, 1_000_000)
+_USUAL_TICK = Fraction(1, 90_000)
 _TAGS = {("mp4", "hevc"): "hvc1", ("mp4", "h264"): "avc1", ("mp4", "av1"): "av01"}
 _COPIED_INTO = {
     "mp4": {"h264", "hevc", "av1", "vp9"},
@@ -146,6 +148,7 @@ def _encode(
         content_light=stream.content_light if hdr else None,
         rate=rule.max_rate if too_fast and rule.max_rate else rate,
         frame_rate=rule.max_rate if too_fast else None,
+        time_base=None if too_fast else _clock(stream),
         quality=rule.quality,
         speed=rule.speed,
         keyframe_interval=preset.package.segment_seconds if abr else rule.keyframe_seconds,
@@ -165,6 +168,12 @@ def _require_filters(
         require_filter("bwdif", "to deinterlace", capabilities)
     if stream.alpha:
         require_filter("premultiply", "for pictures with transparency", capabilities)
+
+
+def _clock(stream: VideoStream) -> Fraction:
+    """The source's own clock: one of the picture rate would shift every timestamp."""
+    tick = stream.time_base
+    return tick if tick is not None and _FINEST_TICK <= tick < 1 else _USUAL_TICK
 
 
 def _profile(codec: str, depth: int) -> str | None:

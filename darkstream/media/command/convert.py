@@ -112,6 +112,8 @@ def _video_options(plan: EncodePlan, threads: int | None) -> Options:
             aligned = isinstance(plan.package, AbrPackage)
             options |= encoder_options(video, index, aligned=aligned)
             options["fps_mode"] = "passthrough"
+            if video.time_base is not None:
+                options[f"enc_time_base:v:{index}"] = str(video.time_base)
             if threads is not None:
                 options[f"threads:v:{index}"] = threads
         else:
@@ -124,10 +126,8 @@ def _video_options(plan: EncodePlan, threads: int | None) -> Options:
 def _muxer(plan: EncodePlan) -> Options:
     if isinstance(plan.package, FilePackage):
         return {**_MUXERS[plan.package.container], "max_muxing_queue_size": _QUEUE_PACKETS}
-    video = ",".join(str(index) for index in range(len(plan.renditions)))
-    first = len(plan.renditions)
-    sets = [f"id=0,streams={video}"]
-    sets += [f"id={n + 1},streams={first + n}" for n in range(len(plan.audio))]
+    # One set a stream: ffmpeg refuses renditions of one set whose aspects differ by a rounding.
+    sets = [f"id={n},streams={n}" for n in range(len(plan.renditions) + len(plan.audio))]
     return {
         "format": "dash",
         "seg_duration": f"{float(plan.package.segment_seconds) - _picture_seconds(plan):.3f}",

@@ -137,9 +137,8 @@ def preset_of(row: Row[Any]) -> Preset:
 def to_scan(connection: Connection, row: Row[Any]) -> Scan:
     """One row of scans with the name of its library; its job counts are counted, not kept."""
     query = select(jobs.c.status, func.count()).where(jobs.c.scan_id == row.id)
-    counts: dict[str, int] = {}
-    for status, count in connection.execute(query.group_by(jobs.c.status)):
-        counts[status] = count
+    rows = connection.execute(query.group_by(jobs.c.status))
+    counts: dict[str, int] = {row[0]: row[1] for row in rows}
     return Scan(
         id=ScanId(row.id),
         library=row.library_name,

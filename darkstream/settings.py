@@ -142,3 +142,36 @@ class Settings(BaseSettings):
     def work_directory(self) -> Path:
         """Where encodes live until they are published; safe to delete when nothing runs."""
         return self.home / "work"
+
+
+def describe_settings() -> str:
+    """All settings as a Markdown table, the content of docs/settings.md."""
+    lines = [
+        "# Settings",
+        "",
+        "Environment variables, read once at the start. Made by `python -m darkstream.settings`.",
+        "",
+        "| variable | default | what it does |",
+        "| --- | --- | --- |",
+    ]
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, _Group):
+            for inner, one in group.model_fields.items():
+                lines.append(_row(f"{name}__{inner}", one.default, one.description))
+        else:
+            default = "~/.local/state/darkstream" if name == "home" else field.default
+            lines.append(_row(name, default, field.description))
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, default: object, description: str | None) -> str:
+    shown = ", ".join(default) if isinstance(default, tuple) else default
+    text = "" if shown is None else f"`{shown}`"
+    return f"| `DARKSTREAM_{name.upper()}` | {text} | {description} |"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(describe_settings())

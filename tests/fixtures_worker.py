@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -28,6 +29,12 @@ def wait_for(look: Callable[[], _T | None], *, seconds: float = 30.0, what: str 
             return answer
         time.sleep(0.05)
     pytest.fail(f"{what} did not come within {seconds:.0f} s")
+
+
+def read_facts(path: Path, seconds: float = 30.0) -> Any:
+    """What a flow of worker_flows said in its file, once it did."""
+    wait_for(lambda: path.is_file() or None, seconds=seconds, what=str(path))
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def alive(pid: int) -> bool:
@@ -143,35 +150,59 @@ class WorkerProcess:
         return code, time.monotonic() - began
 
 
+class Server:
+    """A server process that can be killed and started again at its address."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+        self.api = PrefectApi(self.url, home / "calls.jsonl")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers; the first time it migrates its database."""
+        port_file = self._home / "port"
+        port_file.unlink(missing_ok=True)
+        with (self._home / "server.log").open("ab") as log:
+            process = self._process = subprocess.Popen(
+                [sys.executable, str(_HERE / "worker_server.py"), str(self._home), str(self._port)],
+                stdout=log,
+                stderr=log,
+            )
+        self._port = wait_for(lambda: _read_port(port_file), what="the port")
+        wait_for(lambda: _healthy(self.url, process), seconds=120, what="the Prefect server")
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def free_server(home: Path) -> Iterator[Server]:
+    """A server of one's own."""
+    server = Server(home)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectApi]:
     """One Prefect server, with a stand-in for DarkStream's worker routes, for all worker tests."""
-    home = tmp_path_factory.mktemp("worker-server")
-    process, url = start_server(home)
-    api = PrefectApi(url, home / "calls.jsonl")
-    try:
-        wait_for(lambda: _healthy(url, process), seconds=120, what="the Prefect server")
-        yield api
-    finally:
-        process.kill()
-        process.wait()
+    with free_server(tmp_path_factory.mktemp("worker-server")) as server:
+        yield server.api
 
 
-def start_server(home: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], str]:
-    """The server of tests/worker_server.py; its address is known at once."""
-    port_file = home / "port"
-    port_file.unlink(missing_ok=True)
-    with (home / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, str(_HERE / "worker_server.py"), str(home), str(port)],
-            stdout=log,
-            stderr=log,
-        )
-    port_text = wait_for(
-        lambda: port_file.read_text(encoding="ascii") if port_file.is_file() else None,
-        what="the port",
-    )
-    return process, f"http://127.0.0.1:{port_text}"
+def _read_port(path: Path) -> int | None:
+    return int(path.read_text(encoding="ascii")) if path.is_file() else None
 
 
 def _healthy(url: str, process: subprocess.Popen[bytes]) -> bool | None:
@@ -183,9 +214,7 @@ def _healthy(url: str, process: subprocess.Popen[bytes]) -> bool | None:
 
 
 @pytest.fixture
-def start_worker(
-    prefect_api: PrefectApi, tmp_path: Path
-) -> Iterator[Callable[..., WorkerProcess]]:
+def start_worker(prefect_api: PrefectApi, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
     """Starts workers, and ends them with the test."""
     started: list[subprocess.Popen[bytes]] = []
 

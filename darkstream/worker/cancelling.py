@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S = 1.0
+_ANSWER_S = 5.0
 _OWN_END_S = 3.0
 """The flow hears of a cancel from its heartbeat too; until then it may end by itself."""
 _ENGINE_END_S = 4.0
@@ -57,11 +58,14 @@ class CancelWatch:
             if not self._wanted:
                 return
             try:
-                for flow_run_id in await self._find():
-                    if wanted := self._wanted.get(flow_run_id):
-                        wanted.set()
-            except httpx.HTTPError as error:
+                async with asyncio.timeout(_ANSWER_S):
+                    found = await self._find()
+            except (httpx.HTTPError, TimeoutError) as error:
                 _log.debug("cancels_unknown", error=str(error))
+                continue
+            for flow_run_id in found:
+                if wanted := self._wanted.get(flow_run_id):
+                    wanted.set()
 
     async def _find(self) -> list[UUID]:
         ends = [StateType.CANCELLING, StateType.CANCELLED]

@@ -59,22 +59,26 @@ def describe_exit(code: int) -> str:
 
 
 async def _conclude(client: PrefectClient, flow_run_id: UUID, state: State[object]) -> None:
-    """Set a final state unless there is one; only a cancel replaces another end."""
+    """Set a final state unless there is one; only a cancel replaces another end. Keeps trying."""
     pause = _FIRST_PAUSE_S
     while True:
         try:
-            run = await client.read_flow_run(flow_run_id)
-            present = run.state
-            ended = present is not None and present.is_final()
-            if not ended or (state.is_cancelled() and present and not present.is_cancelled()):
-                await client.set_flow_run_state(flow_run_id, state, force=True)
+            async with asyncio.timeout(_ANSWER_S):
+                await _set_end(client, flow_run_id, state)
             return
         except ObjectNotFound:
             return
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             _log.warning("state_not_reported", flow_run=str(flow_run_id), error=str(error))
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+async def _set_end(client: PrefectClient, flow_run_id: UUID, state: State[object]) -> None:
+    present = (await client.read_flow_run(flow_run_id)).state
+    ended = present is not None and present.is_final()
+    if not ended or (state.is_cancelled() and present and not present.is_cancelled()):
+        await client.set_flow_run_state(flow_run_id, state, force=True)
 
 
 async def _lose(server_url: str, flow_run_id: str, reason: str) -> None:

@@ -65,3 +65,4 @@ def _bypass_proxies(settings: Settings, present: Mapping[str, str]) -> dict[str,
 def adopt_environment(settings: Settings) -> None:
     """Set it for this process and all its children; call it before Prefect is imported."""
     os.environ.update(make_environment(settings, os.environ))
+    os.makedirs(os.environ["PREFECT_HOME"], exist_ok=True)

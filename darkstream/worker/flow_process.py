@@ -68,7 +68,9 @@ def _detach(parent: int, close: Iterable[int]) -> None:
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Outside the engine, which has a handler of its own: leave, unwinding what is open."""
+    """Leave; the engine has a handler of its own, and calls this one when it has cleaned up."""
+    if prefect_seam.is_ending(sys.exception()):
+        _leave(0 if prefect_seam.outcome_is_known() else _TERMINATED)
     raise SystemExit(_TERMINATED)
 
 

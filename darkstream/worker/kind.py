@@ -7,6 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from prefect.settings.context import get_current_settings
 from prefect.workers.base import (
     BaseJobConfiguration,
     BaseVariables,
@@ -42,6 +43,15 @@ class DarkstreamJobConfiguration(BaseJobConfiguration):
     def entrypoint(self) -> str | None:
         """The deployment's entrypoint where its code is what is installed here."""
         return self._entrypoint
+
+    def own_environment(self) -> dict[str, str]:
+        """What this flow run has in its environment beyond what the zygote inherited."""
+        inherited = get_current_settings().to_environment_variables(exclude_unset=True)
+        return {
+            name: value
+            for name, value in self.env.items()
+            if value is not None and inherited.get(name) != value
+        }
 
     def prepare_for_flow_run(
         self,
@@ -147,7 +157,7 @@ class DarkstreamWorker(
                 str(flow_run.id),
                 entrypoint=configuration.entrypoint,
                 directory=directory,
-                environment={k: v for k, v in configuration.env.items() if v is not None},
+                environment=configuration.own_environment(),
             )
             pid = process.started.result()
             if task_status is not None:

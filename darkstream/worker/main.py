@@ -33,7 +33,8 @@ _log = structlog.get_logger(__name__)
 _FLOWS_END_S = 8.0
 _REPORTS_END_S = 1.5
 _ALL_END_S = 10.5
-"""Whatever hangs then is left behind: nothing of it would change the outcome."""
+_LAST_EVENTS_S = 1.0
+"""For Prefect's client to send its last events, if there is somebody to take them."""
 
 
 def serve(
@@ -45,8 +46,9 @@ def serve(
     """Serve the pools of the settings until SIGTERM or SIGINT; returns within 12 s of it.
 
     `report` says what this node can do; it is called now and then, in a thread. `entrypoints` are
-    the flows to load beforehand (default: those of prefect.yaml). Call this in the main thread of a process of its own, before Prefect is imported and before any thread is
-    started. Raises PrefectUnreachable where Prefect refuses this worker.
+    the flows to load beforehand (default: those of prefect.yaml). Call this in the main thread of a
+    process of its own, before Prefect is imported and before any thread is started: that process
+    is to end after it. Raises PrefectUnreachable where Prefect refuses this worker.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave_early)
@@ -58,6 +60,7 @@ def serve(
     zygote = fork_zygote(loaded)
     asyncio.run(_work(settings, zygote, loaded, report))
     _log.info("worker_stopped")
+    _exit_within(_LAST_EVENTS_S)
 
 
 def _leave_early(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -98,14 +101,19 @@ def _stop_on_signals() -> asyncio.Event:
     def begin() -> None:
         if not stop.is_set():
             _log.info("worker_stopping")
-            guard = threading.Timer(_ALL_END_S, os._exit, args=(0,))
-            guard.daemon = True
-            guard.start()
+            _exit_within(_ALL_END_S)
             stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, begin)
     return stop
+
+
+def _exit_within(seconds: float) -> None:
+    """End this process by then, whatever still hangs: nothing of it would change the outcome."""
+    guard = threading.Timer(seconds, os._exit, args=(0,))
+    guard.daemon = True
+    guard.start()
 
 
 async def _first(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:

@@ -20,6 +20,8 @@ _IDLE_AFTER_S = 60.0
 _FULL_LOOK_S = 0.05
 _SYNC_S = 30.0
 _LONGEST_PAUSE_S = 5.0
+_ANSWER_S = 8.0
+"""Prefect's client would try again for two minutes, with pauses in which new work would wait."""
 
 
 async def poll(worker: DarkstreamWorker) -> None:
@@ -32,10 +34,11 @@ async def poll(worker: DarkstreamWorker) -> None:
         while worker.limiter.available_tokens < 1:
             await asyncio.sleep(_FULL_LOOK_S)
         try:
-            if rhythm.sync_due or not _has_pool(worker):
-                await worker.sync_with_backend()
-                rhythm.synced()
-            runs = await worker.get_and_submit_flow_runs()
+            async with asyncio.timeout(_ANSWER_S):
+                if rhythm.sync_due or not _has_pool(worker):
+                    await worker.sync_with_backend()
+                    rhythm.synced()
+                runs = await worker.get_and_submit_flow_runs()
         except (httpx.HTTPError, OSError, RuntimeError) as error:
             rhythm.failed(str(error) or type(error).__name__)
         else:

@@ -13,6 +13,7 @@ from prefect._internal import control_listener
 from prefect._internal.metrics import RunMetrics
 from prefect.context import refresh_global_settings_context
 from prefect.engine import _drive_run_flow_result, handle_engine_signals
+from prefect.exceptions import TerminationSignal
 from prefect.flow_engine import load_flow, load_flow_run, run_flow
 from prefect.flows import load_flow_from_entrypoint
 from prefect.logging.loggers import flow_run_logger
@@ -68,6 +69,16 @@ def execute(flow_run_id: UUID, flow: Flow[..., Any] | None) -> None:
 def intend_cancel() -> None:
     """Let the engine take the SIGTERM that follows for a cancel, not for a crash."""
     control_listener._set_intent("cancel")
+
+
+def is_ending(error: BaseException | None) -> bool:
+    """Whether this is the engine's unwinding after a SIGTERM."""
+    return isinstance(error, TerminationSignal)
+
+
+def outcome_is_known() -> bool:
+    """Whether the engine has told Prefect how the run ended."""
+    return control_listener.engine_outcome_is_handled()
 
 
 def reread_settings() -> None:

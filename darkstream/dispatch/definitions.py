@@ -52,9 +52,9 @@ class Definition(_Read):
         return f"{self.flow_name}/{self.name}"
 
     @property
-    def module(self) -> str:
-        """The module that holds the flow."""
-        return self.entrypoint.rpartition(".")[0]
+    def package(self) -> str:
+        """The package that holds the flow."""
+        return self.entrypoint.partition(".")[0]
 
 
 def read_text() -> str:

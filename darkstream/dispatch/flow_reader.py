@@ -66,18 +66,19 @@ def _read_all(entrypoints: list[str]) -> dict[str, dict[str, Any]]:
     return facts
 
 
-def fingerprint(text: str, modules: Iterable[str]) -> str:
-    """Changes when prefect.yaml, the source of a module, DarkStream or Prefect changes."""
+def fingerprint(text: str, packages: Iterable[str]) -> str:
+    """Changes when prefect.yaml, the source of a package, DarkStream or Prefect changes."""
     digest = hashlib.sha256()
     for part in (text, version("darkstream"), version("prefect")):
         digest.update(part.encode() + b"\0")
-    for module in sorted(set(modules)):
-        digest.update(module.encode() + b"\0" + _source(module))
+    for path in (path for package in sorted(set(packages)) for path in _sources(package)):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def _source(module: str) -> bytes:
-    spec = find_spec(module)
+def _sources(package: str) -> list[Path]:
+    spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise ServiceError(f"the module {module} is not installed: reinstall DarkStream")
-    return Path(spec.origin).read_bytes()
+        raise ServiceError(f"the package {package} is not installed: reinstall DarkStream")
+    origin = Path(spec.origin)
+    return sorted(origin.parent.glob("*.py")) if spec.submodule_search_locations else [origin]

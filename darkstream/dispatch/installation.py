@@ -46,8 +46,8 @@ class Installation:
         per deployment and two more.
         """
         definitions = parse_definitions(text)
-        modules = {each.module for each in definitions} | {_BLOCKS}
-        wanted = await asyncio.to_thread(fingerprint, text, modules)
+        packages = {each.package for each in definitions} | {_BLOCKS}
+        wanted = await asyncio.to_thread(fingerprint, text, packages)
         present = await self._deployments(definitions)
         pools = {pool.name for pool in await self._client.read_work_pools()}
         complete = len(present) == len(definitions) and pools.issuperset(pools_of(definitions))

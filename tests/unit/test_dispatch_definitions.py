@@ -36,13 +36,13 @@ def test_an_unknown_field_is_refused() -> None:
         parse_definitions(text)
 
 
-def test_the_fingerprint_changes_with_the_text_and_the_modules_only() -> None:
+def test_the_fingerprint_changes_with_the_text_and_the_packages_only() -> None:
     first = fingerprint("a", ["json", "csv"])
     assert fingerprint("a", ["csv", "json", "csv"]) == first
     assert fingerprint("b", ["json", "csv"]) != first
     assert fingerprint("a", ["json"]) != first
 
 
-def test_a_module_that_is_not_installed_is_named() -> None:
+def test_a_package_that_is_not_installed_is_named() -> None:
     with pytest.raises(ServiceError, match="no_such_module"):
         fingerprint("a", ["no_such_module"])

@@ -16,9 +16,9 @@ from darkstream.media.probe import Prober
 from darkstream.media.process import Limits
 from darkstream.media.sandbox import Sandbox
 from darkstream.media.verify import inspect, verify
-from darkstream.model.capabilities import Capabilities
+from darkstream.model.capabilities import Capabilities, Encoder
 from darkstream.model.encoded import Encoded, Presentation, Verification
-from darkstream.model.media import Finding, MediaInfo
+from darkstream.model.media import AudioStream, Finding, MediaInfo, VideoStream
 from darkstream.model.plan import EncodePlan, Skip, VideoCopy, VideoEncode
 from darkstream.model.preset import Preset
 from darkstream.planning import damage_note, make_plan, merge_findings, validate
@@ -158,3 +158,73 @@ def walker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walker]:
     found = detect_capabilities(settings, tmp_path_factory.mktemp("capabilities"))
     with Prober(settings) as prober:
         yield Walker(found, prober, Sandbox.detect("auto"))
+
+
+def proved(*names: str, filters: tuple[str, ...] | None = None) -> Capabilities:
+    """Capabilities of a made-up node: the usual software encoders and those named."""
+    codecs = {
+        "libx264": "h264",
+        "libx265": "hevc",
+        "libsvtav1": "av1",
+        "libvpx-vp9": "vp9",
+        "aac": "aac",
+        "libopus": "opus",
+        "flac": "flac",
+        "libmp3lame": "mp3",
+    }
+    usual = [Encoder(name=name, codec=codec) for name, codec in codecs.items()]
+    more = [Encoder(name=n, codec=n.partition("_")[0], hardware=True) for n in names]
+    return Capabilities(
+        ffmpeg="/opt/ffmpeg",
+        version="9.0",
+        build="9.0-test",
+        encoders=(*usual, *more),
+        decoders=(),
+        filters=("bwdif", "premultiply", "tonemap", "zscale") if filters is None else filters,
+        muxers=(),
+        sandbox="rlimits",
+    )
+
+
+def video_stream(**changes: object) -> VideoStream:
+    """An ordinary H.264 stream, but for what is given."""
+    values: dict[str, object] = {
+        "index": 0,
+        "codec": "h264",
+        "profile": "High",
+        "width": 1280,
+        "height": 720,
+        "sar": 1,
+        "pix_fmt": "yuv420p",
+        "bit_depth": 8,
+        "chroma": "420",
+        "average_rate": "25",
+        "time_base": "1/12800",
+        "duration": "10",
+        "frames": 250,
+        "field_order": "progressive",
+    }
+    return VideoStream.model_validate(values | changes)
+
+
+def audio_stream(**changes: object) -> AudioStream:
+    """An ordinary stereo AAC track, but for what is given."""
+    values: dict[str, object] = {"index": 1, "codec": "aac", "sample_rate": 48000, "channels": 2}
+    return AudioStream.model_validate(values | changes)
+
+
+def media_info(
+    video: VideoStream | None = None, audio: AudioStream | None = None, **changes: object
+) -> MediaInfo:
+    """An MP4 of these streams, but for what is given."""
+    values: dict[str, object] = {
+        "formats": ("mov", "mp4"),
+        "container": "mp4",
+        "size_bytes": 1_000_000,
+        "duration": "10",
+        "faststart": True,
+        "video": () if video is None else (video,),
+        "audio": () if audio is None else (audio,),
+        "prober": "test",
+    }
+    return MediaInfo.model_validate(values | changes)

@@ -15,6 +15,8 @@ from darkstream.catalog import Catalog
 from darkstream.control.dispatcher import Dispatcher
 from darkstream.control.loops import running_loops
 from darkstream.control.wing import Wing
+from darkstream.errors import DarkstreamError
+from darkstream.observe.redaction import redact_text
 from darkstream.server import (
     routes_jobs,
     routes_libraries,
@@ -49,12 +51,15 @@ def serve(settings: Settings) -> None:
 def create_app(
     settings: Settings, *, make_dispatcher: Callable[[], Dispatcher] | None = None
 ) -> FastAPI:
-    """The whole server as one ASGI app.
+    """The whole server as one ASGI app, its catalog open and up to date.
 
     With a `make_dispatcher` of a test's own, Prefect's server is neither mounted nor imported.
+    Raises DarkstreamError where the catalog cannot be opened.
     """
     app = FastAPI(title="DarkStream", version=__version__, openapi_url=None)
-    api = create_api()
+    catalog = _open_catalog(settings)
+    wing = Wing(settings, catalog)
+    api = create_api(wing)
     app.mount("/api/v1", api)
     app.add_middleware(LocalOnly)
     app.add_middleware(RequestId)
@@ -72,26 +77,21 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            try:
-                catalog = await asyncio.to_thread(_open_catalog, settings)
-            except Exception as error:
-                app.state.failure = error
-                raise
             stack.callback(catalog.close)
             if prefect is not None:
                 prefect.start()
                 stack.push_async_callback(prefect.stop)
-            api.state.wing = Wing(settings, catalog)
-            await stack.enter_async_context(running_loops(api.state.wing, connect))
+            await stack.enter_async_context(running_loops(wing, connect))
             yield
 
     app.router.lifespan_context = lifespan
     return app
 
 
-def create_api() -> FastAPI:
-    """The routes under /api/v1; `state.wing`, which they work with, is set at the start."""
+def create_api(wing: Wing) -> FastAPI:
+    """The routes under /api/v1."""
     api = FastAPI(title="DarkStream", openapi_url=None, responses=PROBLEM_RESPONSES)
+    api.state.wing = wing
     for router in _ROUTERS:
         api.include_router(router)
     install_error_answers(api)
@@ -101,12 +101,22 @@ def create_api() -> FastAPI:
 
 def _open_catalog(settings: Settings) -> Catalog:
     settings.home.mkdir(parents=True, exist_ok=True)
-    catalog = Catalog(
-        settings.catalog_url, lease=settings.lease, settle_s=settings.library.settle_s
-    )
-    catalog.migrate()
-    # Workers could not renew while the server was away: their leases go on, no encode is repeated.
-    catalog.leases.extend_all()
+    try:
+        catalog = Catalog(
+            settings.catalog_url, lease=settings.lease, settle_s=settings.library.settle_s
+        )
+        catalog.migrate()
+        # Workers could not renew while the server was away: their leases go on, and no encode is
+        # repeated.
+        catalog.leases.extend_all()
+    except DarkstreamError:
+        raise
+    except Exception as error:
+        # The drivers of two databases raise many types; what they say is for the user either way.
+        line = redact_text(" ".join(str(error).split()))
+        raise DarkstreamError(
+            f"the catalog cannot be opened ({line}): see DARKSTREAM_CATALOG__URL"
+        ) from error
     return catalog
 
 

@@ -60,10 +60,7 @@ def _run(settings: Settings, app: FastAPI, listener: socket.socket) -> None:
     with _ending_quietly():
         server.run(sockets=[listener])
     if not server.started:
-        failure: Exception | None = getattr(app.state, "failure", None)
-        if isinstance(failure, DarkstreamError):
-            raise failure
-        raise DarkstreamError("the server could not start; its log says why") from failure
+        raise DarkstreamError("the server could not start; its log says why")
     _log.info("server_stopped")
 
 

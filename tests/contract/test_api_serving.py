@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures_server import wait_until
+
+from darkstream.client.api import Client
+from darkstream.errors import DarkstreamError, ServerUnreachable, SettingsError
+from darkstream.model.wire import AddLibrary
+from darkstream.server.app import serve
+from darkstream.settings import Settings
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _settings(home: Path, **server: Any) -> Settings:
+    return Settings.model_validate({"home": home, "server": server})
+
+
+def test_an_address_that_others_reach_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="DARKSTREAM_SERVER__HOST"):
+        serve(_settings(tmp_path, host="0.0.0.0"))
+
+
+def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, taken: int) -> None:
+    with pytest.raises(SettingsError, match=f"port {taken} .* is taken") as caught:
+        serve(_settings(tmp_path, port=taken))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_home_has_one_server(tmp_path: Path) -> None:
+    with _process(tmp_path, _free_port()) as (first, client):
+        wait_until(lambda: _answers(client), "the first server", 60)
+        with pytest.raises(SettingsError, match="another server works in"):
+            serve(_settings(tmp_path, port=_free_port()))
+        assert first.poll() is None
+
+
+def test_a_home_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="DARKSTREAM_HOME"):
+        serve(_settings(tmp_path / "file" / "home"))
+
+
+def test_a_catalog_that_cannot_be_opened_ends_the_start(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {
+            "home": tmp_path,
+            "server": {"port": _free_port()},
+            "catalog": {"url": "nosuchdatabase://me:hunter2@nowhere/x"},
+        }
+    )
+    with pytest.raises(DarkstreamError, match="DARKSTREAM_CATALOG__URL") as caught:
+        serve(settings)
+    assert "nosuchdatabase" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_sigterm_ends_the_server_cleanly_and_a_new_one_knows_everything(tmp_path: Path) -> None:
+    port = _free_port()
+    with _process(tmp_path, port) as (first, client):
+        wait_until(lambda: _answers(client), "the first server", 60)
+        client.add_library(AddLibrary(name="m", root="/a", destination="/b", preset="web"))
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(30) == 0
+    with _process(tmp_path, port) as (_, client):
+        wait_until(lambda: _answers(client), "the second server", 60)
+        assert [library.name for library in client.libraries()] == ["m"]
+
+
+def _answers(client: Client) -> bool:
+    try:
+        client.health()
+    except ServerUnreachable:
+        return False
+    return True
+
+
+@contextmanager
+def _process(home: Path, port: int) -> Iterator[tuple[subprocess.Popen[bytes], Client]]:
+    """A server as its own process; its Prefect is elsewhere and away."""
+    environment = os.environ | {
+        "DARKSTREAM_HOME": str(home),
+        "DARKSTREAM_SERVER__PORT": str(port),
+        "DARKSTREAM_PREFECT__API_URL": "http://127.0.0.1:9/api",
+    }
+    process = subprocess.Popen([sys.executable, "-m", "darkstream", "server"], env=environment)
+    try:
+        with Client(f"http://127.0.0.1:{port}") as client:
+            yield process, client
+    finally:
+        process.kill()
+        process.wait()

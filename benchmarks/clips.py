@@ -55,7 +55,16 @@ def make_library(directory: Path) -> None:
     derive(bikes, directory / "Bikes (copy only).mkv", *copy)
     derive(bikes, directory / "Bikes (as it should be).mp4", *copy, "-movflags", "+faststart")
     derive(carphone, directory / "Series" / "Carphone S01E01.avi", "-c:v", "mpeg4", "-q:v", "4")
-    derive(bunny, directory / "Series" / "Bunny S01E02.webm", "-c:v", "libvpx", "-b:v", "1M", "-c:a", "libopus")
+    derive(
+        bunny,
+        directory / "Series" / "Bunny S01E02.webm",
+        "-c:v",
+        "libvpx",
+        "-b:v",
+        "1M",
+        "-c:a",
+        "libopus",
+    )
     (directory / "broken.mp4").write_bytes(bunny.read_bytes()[:200_000])
     (directory / "not a video.mp4").write_text("This is text.\n")
 

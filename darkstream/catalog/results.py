@@ -128,9 +128,12 @@ def _requeue(
 
 def _reserve(connection: Connection, job: Row[Any], file: FileToPublish) -> PublishTarget:
     for path in file.candidates:
-        if path in file.refused:
-            continue
         place = (targets.c.destination == job.destination, targets.c.path == path)
+        if path in file.refused:
+            # What is there is not ours: no later version of this source may take it for its own.
+            mine = targets.c.source == job.source
+            connection.execute(delete(targets).where(*place, mine))
+            continue
         taken = connection.execute(select(targets).where(*place)).one_or_none()
         values = {"job_id": job.id, "source": job.source, "blake3": file.blake3}
         if taken is None:

@@ -91,7 +91,11 @@ def _publish(
 ) -> Published:
     claim = attempt.claim
     with Publication(
-        claim.destination, job=claim.job, token=claim.token, cancel=attempt.cancel
+        claim.destination,
+        job=claim.job,
+        token=claim.token,
+        source=claim.source,
+        cancel=attempt.cancel,
     ) as to:
         _sweep(attempt, names[0])
         part = place(to)

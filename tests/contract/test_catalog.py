@@ -266,6 +266,22 @@ def test_two_sources_never_get_one_name(catalog: Catalog) -> None:
         reserve(third, "4")
 
 
+def test_a_refused_name_is_never_taken_for_our_own_later(catalog: Catalog) -> None:
+    """The name may be the original's, beside which the result goes."""
+    held = start(catalog, "a.mp4")
+    wanted = FileToPublish(candidates=(b"a.mp4", b"a.mp4.mp4"), size=1, blake3="the original")
+
+    def reserve(*refused: bytes) -> tuple[bytes, str | None]:
+        file = wanted.model_copy(update={"refused": refused})
+        request = TargetRequest(token=held.token, files=(file,))
+        (target,) = catalog.results.reserve_targets(held.job, request)
+        return target.path, target.replaces
+
+    assert reserve() == (b"a.mp4", None)
+    assert reserve(b"a.mp4") == (b"a.mp4.mp4", None)
+    assert reserve() == (b"a.mp4", None)
+
+
 def hint(number: int = 1) -> ChangeHint:
     return ChangeHint(size=number, mtime_ns=number, ctime_ns=number, inode=number)
 

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,9 @@ _PAGES = "/prefect"
 _OURS = f"{_API}/v1/"
 _RETRY_AFTER_S = b"1"
 _STOP_S = 2.0
+_HANDSHAKE_S = 8.0
+"""Less than the ten seconds that Prefect's websocket clients wait for an answer."""
+
 _TRY_AGAIN_LATER = 1013
 
 
@@ -124,6 +128,8 @@ class PrefectMount:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request to Prefect as if it were mounted nowhere, or say why that cannot be."""
+        if scope["type"] == "websocket":
+            await self._wait_for_handshake()
         app = self._app
         if scope["path"].startswith(_OURS):
             problem = _problem(
@@ -135,6 +141,15 @@ class PrefectMount:
         else:
             problem = self._refusal()
         await _refuse(problem, scope, receive, send, wait=self._elsewhere is None)
+
+    async def _wait_for_handshake(self) -> None:
+        """Hold a websocket while Prefect starts: its clients take a refusal for final.
+
+        Task run events that a refused client holds are lost when its process ends.
+        """
+        if self._task is not None and not self._stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), _HANDSHAKE_S)
 
     def _refusal(self) -> Problem:
         if self._elsewhere is not None:

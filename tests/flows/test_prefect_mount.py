@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,10 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 from fastapi.testclient import TestClient
 from fixtures_prefect import PrefectServer
+from starlette.types import Message
 
 from darkstream.errors import PrefectUnreachable
 from darkstream.server.prefect_mount import PrefectMount, prefect_environment
@@ -92,6 +94,44 @@ async def test_a_failed_start_is_told_in_one_line(
     assert answer.status_code == 503
     await mount.stop()
     caplog.clear()
+
+
+async def test_a_websocket_is_held_until_prefect_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = threading.Event()
+    prefect = FastAPI()
+
+    @prefect.websocket("/api/events/in")
+    async def events(socket: WebSocket) -> None:
+        await socket.accept()
+
+    def create() -> FastAPI:
+        assert imported.wait(20)
+        return prefect
+
+    monkeypatch.setattr("darkstream.server.prefect_mount._create_prefect", create)
+    monkeypatch.setattr("darkstream.server.prefect_mount._set_environment", lambda _: None)
+    mount = PrefectMount(Settings(home=tmp_path))
+    mount.start()
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    scope = {"type": "websocket", "path": "/api/events/in", "headers": [], "query_string": b""}
+    handshake = asyncio.create_task(mount(scope, receive, send))
+    await asyncio.wait({handshake}, timeout=0.2)
+    assert not sent
+    imported.set()
+    await asyncio.wait_for(handshake, 10)
+    assert sent[0]["type"] == "websocket.accept"
+    await mount.stop()
+    await mount(scope, receive, send)
+    assert sent[-1]["type"] == "websocket.close"
 
 
 def _get(url: str, **headers: str) -> tuple[int, str, str]:

@@ -87,12 +87,10 @@ def encode_source(attempt: Attempt, decision: Json, directory: bytes) -> Encoded
 
 
 @task(name="verify", task_run_name="verify {attempt}", **FRESH)
-def verify_output(
-    attempt: Attempt, decision: Json, encoded: Encoded, directory: bytes
-) -> Verification:
+def verify_output(attempt: Attempt, decision: Json, encoded: Encoded) -> Verification:
     """Decode the output to its end and hold it against the plan."""
     with attempt.step("verify"):
-        return measure.verify(attempt, _as_plan(decision), encoded, directory)
+        return measure.verify(attempt, _as_plan(decision), encoded)
 
 
 @task(name="publish", task_run_name="publish {attempt}", **FRESH)

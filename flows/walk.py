@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from prefect.futures import PrefectConcurrentFuture
 
+from darkstream.errors import VerificationFailed
 from darkstream.model.base import JobId
 from darkstream.model.job import ContentKey, Outcome, Reservation
 from darkstream.model.media import Finding
@@ -52,7 +53,9 @@ def walk(attempt: Attempt) -> Outcome | None:
         if not isinstance(ending, tuple):
             return ending
         # What was to be left or copied as it is turned out to be damaged: plan again, knowing it.
-        damage = (*damage, *ending)
+        if damage:
+            raise VerificationFailed("the source is damaged, and what could be made of it as well")
+        damage = ending
 
 
 def _dump(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
@@ -123,11 +126,11 @@ def _encode(
         if not is_smaller(attempt, chosen, encoded):
             kept = _keep(attempt, decision, attempt.claim.preset.guards.on_skip)
             return skipped(attempt, not_smaller(chosen), kept)
-        verifying = submit(steps.verify_output, attempt, decision, encoding, directory)
+        verifying = submit(steps.verify_output, attempt, decision, encoding)
         verification = verifying.result()
         if verification.damaged_source:
             return verification.findings
         note_verification(attempt, verification)
         publishing = submit(steps.publish_output, attempt, decision, encoding, verifying)
-        reason = reason_of(chosen, encoded, verification)
+        reason = reason_of(chosen, attempt.findings)
         return done(attempt, chosen.decision, reason, publishing.result())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
+from darkstream.media.verify import directory_size
 from darkstream.model.encoded import Encoded, Verification
 from darkstream.model.media import Finding
 from darkstream.model.plan import EncodePlan
-from darkstream.planning.reasons import damage_note
+from darkstream.planning import damage_note, merge_findings
 from darkstream.stages.attempt import Attempt
 
 
@@ -15,13 +14,13 @@ def note_encode(attempt: Attempt, encoded: Encoded) -> None:
     """Keep what an encode said, for the job's log."""
     attempt.command = encoded.command
     attempt.tell(encoded.log)
-    attempt.findings = _merge(attempt.findings, encoded.findings)
+    attempt.findings = merge_findings(attempt.findings, encoded.findings)
 
 
 def note_verification(attempt: Attempt, verification: Verification) -> None:
     """Keep what verification measured."""
     attempt.verification = verification.model_dump(mode="json", exclude={"findings"})
-    attempt.findings = _merge(attempt.findings, verification.findings)
+    attempt.findings = merge_findings(attempt.findings, verification.findings)
 
 
 def is_smaller(attempt: Attempt, plan: EncodePlan, encoded: Encoded) -> bool:
@@ -30,7 +29,7 @@ def is_smaller(attempt: Attempt, plan: EncodePlan, encoded: Encoded) -> bool:
         return False
     if plan.smaller_by is None or attempt.source is None:
         return True
-    size, source = _size_of(encoded), attempt.source.hint.size
+    size, source = directory_size(encoded.directory), attempt.source.hint.size
     return size < source and size <= source * (1 - plan.smaller_by)
 
 
@@ -40,23 +39,6 @@ def not_smaller(plan: EncodePlan) -> str:
     return f"the output would not be smaller{by}: the source is kept"
 
 
-def reason_of(plan: EncodePlan, encoded: Encoded, verification: Verification) -> str:
-    """Why it was done, and what was lost that the plan did not know of yet."""
-    known = {finding.code for finding in plan.findings}
-    found = _merge(encoded.findings, verification.findings)
-    lost = damage_note(tuple(one for one in found if one.code not in known))
-    return f"{plan.reason}; {lost}" if lost else plan.reason
-
-
-def _merge(*groups: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """All findings, each code once; the later says more."""
-    found = {finding.code: finding for group in groups for finding in group}
-    return tuple(found.values())
-
-
-def _size_of(encoded: Encoded) -> int:
-    return sum(
-        os.lstat(os.path.join(directory, name)).st_size
-        for directory, _, names in os.walk(encoded.directory)
-        for name in names
-    )
+def reason_of(plan: EncodePlan, findings: tuple[Finding, ...]) -> str:
+    """Why it was done, and what was lost on the way."""
+    return "; ".join(filter(None, (plan.reason, damage_note(findings))))

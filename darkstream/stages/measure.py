@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from darkstream.errors import SourceVanished
-from darkstream.media.encode import mark_verified
 from darkstream.media.verify import inspect as media_inspect
 from darkstream.media.verify import verify as media_verify
 from darkstream.model.encoded import Encoded, Verification
@@ -12,13 +11,13 @@ from darkstream.model.plan import EncodePlan
 from darkstream.stages.attempt import Attempt
 
 
-def verify(attempt: Attempt, plan: EncodePlan, encoded: Encoded, directory: bytes) -> Verification:
-    """Hold an output against its plan; a later attempt finds what passed in `directory`.
+def verify(attempt: Attempt, plan: EncodePlan, encoded: Encoded) -> Verification:
+    """Hold an output against its plan; what passed is found again by a later attempt.
 
     Raises VerificationFailed, ProcessTimeout, and what the attempt was cancelled with.
     """
     tools = attempt.tools
-    found = media_verify(
+    return media_verify(
         plan,
         encoded,
         capabilities=tools.capabilities,
@@ -27,9 +26,6 @@ def verify(attempt: Attempt, plan: EncodePlan, encoded: Encoded, directory: byte
         limits=tools.limits,
         cancel=attempt.cancel,
     )
-    if not found.damaged_source:
-        mark_verified(encoded, directory)
-    return found
 
 
 def inspect(attempt: Attempt, media: MediaInfo) -> tuple[Finding, ...]:

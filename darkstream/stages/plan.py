@@ -7,8 +7,7 @@ from darkstream.model.job import ContentKey
 from darkstream.model.media import Finding, MediaInfo, ValidationReport
 from darkstream.model.plan import Decision, EncodePlan
 from darkstream.model.preset import Preset
-from darkstream.planning.fingerprint import fingerprint
-from darkstream.planning.plan import make_plan
+from darkstream.planning import fingerprint, make_plan, merge_findings
 from darkstream.stages.toolbox import Toolbox
 
 
@@ -23,7 +22,7 @@ def plan(
 
     `damage` is what decoding the source has shown since it was validated. Raises CapabilityMissing.
     """
-    found = ValidationReport(findings=report.findings + damage)
+    found = ValidationReport(findings=merge_findings(report.findings, damage))
     return make_plan(media, preset, tools.capabilities, found)
 
 

@@ -1,0 +1,218 @@
+"""The flow `convert` on real files: what is made, what is said of it, and what Prefect shows."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures_flows import Field, make_clip
+from fixtures_server import wait_until
+
+from darkstream.model.job import JobStatus
+from darkstream.model.preset import Guards, Preset, VideoRule
+from darkstream.model.wire import SubmitJob
+from flows.convert import convert
+
+
+def test_a_batch_converts_copies_skips_and_rejects(field: Field, clips: Path) -> None:
+    names = ("old.avi", "inside.mkv", "fits.mp4", "noise.mp4")
+    for name in names:
+        source = str(field.add(clips / name))
+        to = str(field.destination)
+        field.client.submit_job(SubmitJob(source=source, preset="web", destination=to))
+    states = field.work_off()
+
+    jobs = {os.path.basename(job.source): job for job in field.client.jobs()}
+    ends = {name: (jobs[name].status.value, jobs[name].decision) for name in names}
+    assert ends == {
+        "old.avi": ("done", "convert"),
+        "inside.mkv": ("done", "remux"),
+        "fits.mp4": ("skipped", "skip"),
+        "noise.mp4": ("rejected", "reject"),
+    }
+    assert field.published() == ["inside.mp4", "old.mp4"]
+    assert jobs["old.avi"].output_bytes == (field.destination / "old.mp4").stat().st_size
+    assert all(job.reason for job in jobs.values())
+    assert all((jobs[name].cpu_s or 0) > 0 and (jobs[name].wall_s or 0) > 0 for name in names)
+    log = field.client.job_log(jobs["old.avi"].id)
+    assert log.startswith("$ ") and "libx264" in log.splitlines()[0]
+    # Files that cannot be converted do not make a batch fail: it has done its work.
+    assert all(state.is_completed() for state in states)
+    assert field.leftovers() == []
+
+
+def test_prefect_shows_the_graph_and_the_table(field: Field, clips: Path) -> None:
+    job = field.convert(field.add(clips / "old.avi"))
+    runs = field.task_runs(job.flow_run or "")
+    steps = ["identify", "probe", "validate", "plan", "encode", "verify", "publish"]
+    assert [run.name for run in runs] == [f"{step} old.avi" for step in steps]
+    ids = {run.name.split()[0]: str(run.id) for run in runs}
+    edges = {
+        run.name.split()[0]: {
+            str(parent.id) for parents in run.task_inputs.values() for parent in parents
+        }
+        for run in runs
+    }
+    assert edges["probe"] == {ids["identify"]}
+    assert edges["plan"] == {ids["probe"], ids["validate"]}
+    assert edges["encode"] == {ids["plan"]}
+    assert edges["publish"] >= {ids["encode"], ids["verify"]}
+    (table,) = _artifacts(job.flow_run or "")
+    assert "old.avi" in table and f"/api/v1/jobs/{job.id}" in table and "50 pictures" in table
+
+
+def test_the_same_content_is_looked_at_and_encoded_once(field: Field, clips: Path) -> None:
+    first = field.convert(field.add(clips / "old.avi"))
+    other = field.destination / "again"
+    second = field.convert(field.add(clips / "old.avi", "copy of it.avi"), destination=other)
+    assert second.status is JobStatus.done, second.reason
+    assert second.reused == first.id
+    assert (other / "copy of it.mp4").read_bytes() == (field.destination / "old.mp4").read_bytes()
+    states = {
+        run.name.split()[0]: run.state.name
+        for run in field.task_runs(second.flow_run or "")
+        if run.state
+    }
+    assert states == {
+        "identify": "Completed",
+        "probe": "Cached",
+        "validate": "Cached",
+        "plan": "Cached",
+        "reuse": "Completed",
+    }
+
+
+def test_an_earlier_result_that_is_gone_is_made_again(field: Field, clips: Path) -> None:
+    field.convert(field.add(clips / "old.avi"))
+    (field.destination / "old.mp4").write_bytes(b"somebody wrote over it")
+    other = field.destination / "again"
+    job = field.convert(field.add(clips / "old.avi", "copy.avi"), destination=other)
+    assert (job.status, job.reused) == (JobStatus.done, None), job.reason
+    assert (other / "copy.mp4").stat().st_size > 1_000
+
+
+def test_nothing_is_ever_overwritten(field: Field, clips: Path) -> None:
+    (field.destination / "old.mp4").write_bytes(b"a stranger's")
+    one = field.convert(field.add(clips / "old.avi"))
+    two = field.convert(field.add(make_clip(field.home / "x.mpg", "-c:v", "mpeg2video"), "old.mpg"))
+    assert (one.status, two.status) == (JobStatus.done, JobStatus.done), (one.reason, two.reason)
+    assert (field.destination / "old.mp4").read_bytes() == b"a stranger's"
+    assert len({*one.outputs, *two.outputs}) == 2
+    assert set(field.published()) == {"old.mp4", *one.outputs, *two.outputs}
+
+
+def test_names_that_are_no_text_are_kept(field: Field, clips: Path) -> None:
+    path = os.path.join(os.fsencode(field.library), b"caf\xe9 {x} |[a](b).avi")
+    shutil.copy(os.fsencode(clips / "old.avi"), path)
+    request = SubmitJob(
+        source_b64=base64.b64encode(path).decode(), preset="web", destination=str(field.destination)
+    )
+    job = field.client.submit_job(request)
+    field.work_off()
+    job = field.client.job(job.id)
+    assert job.status is JobStatus.done, job.reason
+    found = os.listdir(os.fsencode(field.destination))
+    assert found == [b"caf\xe9 {x} |[a](b).mp4"]
+    names = [run.name for run in field.task_runs(job.flow_run or "")]
+    assert names[0] == r"identify caf\xe9 {x} |[a](b).avi"
+
+
+def test_a_source_that_is_gone_is_skipped(field: Field) -> None:
+    job = field.convert(field.library / "never.avi")
+    assert job.status is JobStatus.skipped
+    assert "no longer there" in job.reason
+
+
+def _demanding(on_skip: Any) -> Preset:
+    guards = Guards(smaller_by=0.99, on_skip=on_skip)
+    return Preset(name="demanding", video=VideoRule(speed="ultrafast"), guards=guards)
+
+
+@pytest.mark.parametrize("on_skip", ["none", "link", "copy"])
+def test_an_output_that_is_not_smaller_is_not_published(
+    field: Field, clips: Path, on_skip: str
+) -> None:
+    source = field.add(clips / "old.avi")
+    job = field.convert(source, preset=_demanding(on_skip))
+    assert (job.status, job.decision) == (JobStatus.skipped, "skip"), job.reason
+    assert "smaller" in job.reason
+    if on_skip == "none":
+        assert field.published() == []
+        return
+    assert field.published() == ["old.avi"]
+    kept = field.destination / "old.avi"
+    assert kept.read_bytes() == source.read_bytes()
+    assert (kept.stat().st_ino == source.stat().st_ino) == (on_skip == "link")
+
+
+def test_a_cancelled_job_stops_at_once_and_leaves_nothing(field: Field, tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "long.avi", "-c:v", "mpeg4", "-an", seconds=600)
+    slow = Preset(name="slow", video=VideoRule(speed="veryslow"))
+    field.add(source)
+    job = field.client.submit_job(
+        SubmitJob(
+            source=str(field.library / "long.avi"), preset=slow, destination=str(field.destination)
+        )
+    )
+
+    def cancel() -> None:
+        def encoding() -> bool:
+            progress = field.client.job(job.id).progress
+            return progress is not None and progress.step == "encode" and bool(progress.frame)
+
+        wait_until(encoding, "the encode", 60)
+        field.client.cancel_job(job.id)
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    (state,) = field.work_off()
+    canceller.join()
+    ended = field.client.job(job.id)
+    assert ended.status is JobStatus.cancelled
+    assert state.is_cancelled()
+    assert ended.ended is not None
+    assert field.published() == []
+    assert field.leftovers() == []
+
+
+def test_a_single_file_is_submitted_by_the_flow_itself(field: Field, clips: Path) -> None:
+    source, to = str(field.add(clips / "inside.mkv")), str(field.destination)
+    state = convert(source=source, preset="web", destination=to, return_state=True)
+    assert state.is_completed()
+    (job,) = field.client.jobs()
+    assert (job.status, job.decision) == (JobStatus.done, "remux"), job.reason
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"source": "/videos/a.mkv", "preset": "wub"}, "web"),
+        ({"source": "a.mkv", "preset": "web"}, "absolute"),
+        ({"source": "/videos/a.mkv"}, "preset"),
+        ({}, "nothing to convert"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(
+    field: Field, arguments: dict[str, Any], said: str
+) -> None:
+    state = convert(**arguments, return_state=True)
+    assert state.is_failed()
+    assert said in (state.message or "")
+    assert field.client.jobs() == []
+
+
+def _artifacts(flow_run: str) -> list[str]:
+    from uuid import UUID
+
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+
+    chosen = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(flow_run)]))
+    with get_client(sync_client=True) as prefect:
+        found = prefect.read_artifacts(artifact_filter=chosen)
+    return [str(artifact.data) for artifact in found]

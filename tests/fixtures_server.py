@@ -94,7 +94,7 @@ class FakeDispatcher:
 
 @dataclass
 class RunningServer:
-    """A server that answers at `url`; `dispatcher` is None where Prefect is real."""
+    """A server that answers at `url`; `dispatcher` is idle where Prefect is real."""
 
     url: str
     settings: Settings
@@ -136,8 +136,12 @@ def wait_until(condition: Any, what: str = "the condition", seconds: float = DEA
 
 
 @contextmanager
-def run_server(home: Path, **changes: Any) -> Iterator[RunningServer]:
-    """Run a server with a home and a port of its own; `changes` are settings."""
+def run_server(home: Path, *, prefect: bool = False, **changes: Any) -> Iterator[RunningServer]:
+    """Run a server with a home and a port of its own; `changes` are settings.
+
+    With `prefect` its Prefect is real and mounted (and takes its time), else the fake of
+    `RunningServer.dispatcher`.
+    """
     from darkstream.server.app import create_app
 
     with socket.socket() as listener:
@@ -148,7 +152,7 @@ def run_server(home: Path, **changes: Any) -> Iterator[RunningServer]:
             {"home": home, **changes, "server": {"host": "127.0.0.1", "port": port}}
         )
         running = RunningServer(settings.server_url, settings)
-        app = create_app(settings, make_dispatcher=lambda: running.dispatcher)
+        app = create_app(settings, make_dispatcher=None if prefect else lambda: running.dispatcher)
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

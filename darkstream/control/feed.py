@@ -67,6 +67,7 @@ async def feed_scans(wing: Wing, dispatcher: Dispatcher) -> bool:
     for scan in await asyncio.to_thread(wing.catalog.scans.queued):
         flow_run = await dispatcher.create_scan_run(scan, wing.catalog.uuid)
         await asyncio.to_thread(wing.catalog.scans.bind, scan.id, flow_run)
+        wing.scan_runs.note(scan.id, flow_run)
         _log.info("scan_dispatched", scan=scan.id, library=scan.library)
     return False
 

@@ -12,6 +12,7 @@ from darkstream.control.dispatcher import Dispatcher
 from darkstream.control.feed import feed_jobs, feed_scans, set_schedules
 from darkstream.control.outbox import deliver_due
 from darkstream.control.reconcile import Reconciler, expire_leases
+from darkstream.control.reconcile_scans import ScanReconciler
 from darkstream.control.rounds import Round, complain, run_rounds, wait_for
 from darkstream.control.troubles import Troubles
 from darkstream.control.wing import Wing
@@ -57,11 +58,12 @@ def _catalog_rounds(wing: Wing) -> list[Round]:
 
 
 def _prefect_rounds(wing: Wing, dispatcher: Dispatcher) -> list[Round]:
-    reconciler = Reconciler(wing, dispatcher)
+    jobs, scans = Reconciler(wing, dispatcher), ScanReconciler(wing, dispatcher)
     return [
         Round("dispatch", lambda: feed_jobs(wing, dispatcher), every_s=1.0, wake=wing.jobs_wake),
         Round("scans", lambda: feed_scans(wing, dispatcher), every_s=1.0, wake=wing.scans_wake),
-        Round("reconcile", reconciler.step, every_s=1.0),
+        Round("reconcile", jobs.step, every_s=1.0),
+        Round("reconcile scans", scans.step, every_s=1.0),
         Round(
             "schedules",
             lambda: set_schedules(wing, dispatcher),

@@ -1,15 +1,17 @@
-"""Brings catalog and Prefect together where they differ; the catalog is the truth about jobs."""
+"""Brings jobs and their flow runs together where they differ; the catalog is the truth."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import structlog
 
 from darkstream.control.dispatcher import Dispatcher
+from darkstream.control.flow_states import OVER, TAKEN
+from darkstream.control.silence import Silence
 from darkstream.control.wing import Wing
 from darkstream.model.base import DispatchId, JobId
 from darkstream.model.job import JobStatus
@@ -19,9 +21,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_OVER = frozenset({"CRASHED", "FAILED", "COMPLETED"})
 _PAGE = 500
-_TAKEN = frozenset({"PENDING", "RUNNING"})
 
 
 class Reconciler:
@@ -34,7 +34,7 @@ class Reconciler:
         self._dispatcher = dispatcher
         self._clock = clock
         self._limit_s = wing.settings.lease.expiry_s
-        self._silence = Silence(self._limit_s, clock)
+        self._silence: Silence[DispatchId] = Silence(self._limit_s, clock)
         self._bound: frozenset[str] = frozenset()
         self._departed: dict[str, float] = {}
 
@@ -46,7 +46,7 @@ class Reconciler:
         self._silence.keep_only(row.id for row in bound.values())
         runs = [*bound, *self._departed]
         states = await self._dispatcher.states(runs) if runs else {}
-        if _TAKEN & frozenset(states.values()):
+        if TAKEN & frozenset(states.values()):
             await self._listen(bound)
         for flow_run, row in bound.items():
             await self._settle(row, states.get(flow_run))
@@ -72,9 +72,9 @@ class Reconciler:
             # Nobody works on it any more: a running job need not wait for its lease to expire.
             await asyncio.to_thread(self._wing.catalog.dispatches.cancel, row.id)
             await self._lose(row.id, "its flow run was cancelled in Prefect")
-        elif state is None or state in _OVER:
+        elif state is None or state in OVER:
             await self._lose(row.id, f"its flow run is {(state or 'gone').lower()} in Prefect")
-        elif state in _TAKEN and self._silence.too_long(row.id, row.heard):
+        elif state in TAKEN and self._silence.too_long(row.id, row.heard):
             await self._lose(row.id, "its worker took it and was never heard of again")
 
     async def _lose(self, dispatch: DispatchId, reason: str) -> None:
@@ -84,7 +84,7 @@ class Reconciler:
 
     async def _bury(self, flow_run: str, state: str | None) -> None:
         """Mark a run as crashed that Prefect believes alive long after its dispatch was over."""
-        if state not in _TAKEN:
+        if state not in TAKEN:
             del self._departed[flow_run]
         elif self._clock() - self._departed[flow_run] > self._limit_s:
             _log.warning("flow_run_crashed", flow_run=flow_run)
@@ -101,36 +101,6 @@ def _busy_flow_runs(wing: Wing) -> frozenset[str]:
         if len(page) < _PAGE:
             break
     return frozenset(found)
-
-
-class Silence:
-    """How long each dispatch has not been heard of, by this process's own clock.
-
-    A worker that dies before its first claim holds no lease that could expire. `heard` only needs
-    to differ when something was heard: no clocks of two machines are compared.
-    """
-
-    def __init__(self, limit_s: float, clock: Callable[[], float]) -> None:
-        self._limit_s = limit_s
-        self._clock = clock
-        self._since: dict[DispatchId, tuple[object, float]] = {}
-
-    def too_long(self, dispatch: DispatchId, heard: object) -> bool:
-        """Whether nothing new was heard of a dispatch for the whole limit."""
-        last, since = self._since.get(dispatch, (None, 0.0))
-        if dispatch not in self._since or last != heard:
-            self._since[dispatch] = (heard, self._clock())
-            return False
-        return self._clock() - since > self._limit_s
-
-    def end(self, dispatch: DispatchId) -> None:
-        """Something was heard of a dispatch."""
-        self._since.pop(dispatch, None)
-
-    def keep_only(self, dispatches: Iterable[DispatchId]) -> None:
-        """Forget all others."""
-        known = frozenset(dispatches)
-        self._since = {key: value for key, value in self._since.items() if key in known}
 
 
 async def expire_leases(wing: Wing) -> bool:

@@ -25,6 +25,7 @@ def start_scan(wing: Wing, library: str, request: StartScan) -> Scan:
     except Conflict as error:
         wing.catalog.scans.fail(scan.id, str(error))
         raise
+    wing.scan_runs.note(scan.id, request.flow_run)
     wing.scans_wake.set()
     return scan
 
@@ -42,17 +43,24 @@ def read_report(wing: Wing, scan: ScanId) -> Iterator[ReportLine]:
 
 def cancel_scan(wing: Wing, scan: ScanId) -> Scan:
     """End a scan and cancel the jobs it made; raises NotFound."""
-    return wing.catalog.scans.cancel(scan)
+    ended = wing.catalog.scans.cancel(scan)
+    wing.scan_runs.cancel(scan)
+    return ended
 
 
 def order_scan(wing: Wing, scan: ScanId, request: ScanKeepAlive) -> ScanOrder:
     """Give the walk to a worker; raises NotFound, Conflict where it is over or another's."""
-    return wing.catalog.scans.order(scan, request)
+    order = wing.catalog.scans.order(scan, request)
+    wing.scan_runs.note(scan, request.flow_run)
+    return order
 
 
 def keep_scan(wing: Wing, scan: ScanId, request: ScanKeepAlive) -> bool:
     """Renew a scan; false once it is over."""
-    return wing.catalog.scans.alive(scan, request)
+    go_on = wing.catalog.scans.alive(scan, request)
+    if go_on:
+        wing.scan_runs.note(scan, request.flow_run)
+    return go_on
 
 
 def list_directories(wing: Wing, scan: ScanId, listings: Listings) -> tuple[Candidate, ...]:
@@ -75,12 +83,14 @@ def add_lines(wing: Wing, scan: ScanId, lines: ScanLines) -> None:
 def finish_scan(wing: Wing, scan: ScanId, summary: ScanSummary) -> None:
     """The walk is complete; its end is told once all its jobs ended."""
     wing.catalog.scans.finish(scan, summary)
+    wing.scan_runs.forget(scan)
     wing.jobs_wake.set()
 
 
 def fail_scan(wing: Wing, scan: ScanId, reason: str) -> None:
     """The walk could not be completed."""
     wing.catalog.scans.fail(scan, reason)
+    wing.scan_runs.forget(scan)
 
 
 def _pool(wing: Wing, scan: ScanId) -> Pool:

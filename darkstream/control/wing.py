@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from darkstream.catalog import Catalog
 from darkstream.control.progress import ProgressBoard
+from darkstream.control.scan_runs import ScanRuns
 from darkstream.control.troubles import Troubles
 from darkstream.control.wake import Wake
 from darkstream.settings import Settings
@@ -22,6 +23,7 @@ class Wing:
     settings: Settings
     catalog: Catalog
     board: ProgressBoard = field(default_factory=ProgressBoard)
+    scan_runs: ScanRuns = field(default_factory=ScanRuns)
     troubles: Troubles = field(default_factory=Troubles)
     jobs_wake: Wake = field(default_factory=Wake)
     scans_wake: Wake = field(default_factory=Wake)

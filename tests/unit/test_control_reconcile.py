@@ -5,7 +5,8 @@ from fixtures_server import FakeDispatcher, submit
 
 from darkstream.control.feed import feed_jobs
 from darkstream.control.jobs import cancel_job, get_job
-from darkstream.control.reconcile import Reconciler, Silence, expire_leases
+from darkstream.control.reconcile import Reconciler, expire_leases
+from darkstream.control.silence import Silence
 from darkstream.control.wing import Wing
 from darkstream.control.work import claim_job, lose_flow_run
 from darkstream.model.base import DispatchId, JobId, NodeName

@@ -32,7 +32,7 @@ def _as_fraction(value: object) -> Fraction:
 
 Rational = Annotated[
     Fraction,
-    BeforeValidator(_as_fraction, json_schema_input_type=str),
+    BeforeValidator(_as_fraction, json_schema_input_type=int | str),
     PlainSerializer(str, return_type=str),
 ]
 """An exact number of seconds, or a ratio; in JSON '30000/1001' (or an integer as text)."""

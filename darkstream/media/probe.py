@@ -7,7 +7,6 @@ import os
 import socket
 import stat
 import struct
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -15,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from darkstream.errors import SourceRejected, SourceUnreadable, SourceVanished
-from darkstream.media.process import start
+from darkstream.media.process import Servant
 from darkstream.media.sandbox import Sandbox
 from darkstream.model.media import MediaInfo
 from darkstream.model.paths import display
@@ -35,7 +34,7 @@ class Prober:
         self._settings = settings
         self._sandbox = Sandbox.detect(settings.sandbox)
         self._lock = threading.Lock()
-        self._child: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        self._child: tuple[Servant, socket.socket] | None = None
         self._files = 0
 
     def __enter__(self) -> Prober:
@@ -97,7 +96,7 @@ class Prober:
         if self._child is None:
             ours, theirs = socket.socketpair()
             with theirs:
-                process = start(
+                process = Servant(
                     self._command(theirs.fileno()),
                     memory_bytes=_MEMORY_BYTES,
                     pass_fds=(theirs.fileno(),),
@@ -119,8 +118,7 @@ class Prober:
             process, peer = self._child
             self._child = None
             peer.close()
-            process.kill()
-            process.wait()
+            process.end()
 
 
 def _receive(peer: socket.socket, count: int) -> bytes:

@@ -1,7 +1,10 @@
 """The one runner of child processes: capped, watched, and never left behind.
 
-A child dies with its parent, and the signal for that (`PR_SET_PDEATHSIG`) fires when the spawning
-*thread* ends: so every child is spawned by one thread that lives as long as the process (prctl(2)).
+A child dies with its parent: by `PR_SET_PDEATHSIG` where setpriv(1) is, else by a watcher that
+holds a pipe to us. The signal fires when the spawning *thread* ends, so every child is spawned by
+one thread that lives as long as the process (prctl(2)). A child leads a process group of its own:
+Ctrl-C in a terminal is ours to decide on (ffmpeg would end early on it, as if it had failed), and
+one signal reaches all that it may have started.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ import os
 import queue
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import threading
@@ -21,10 +23,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from typing import IO
 
 from darkstream.errors import ProcessFailed, ProcessTimeout
+from darkstream.media.lifeline import Lifeline, guard
 from darkstream.observe.cancel import CancelToken
 
 _TICK_S = 0.1
@@ -33,16 +35,22 @@ _HEAD_LINES = 20
 _TAIL_LINES = 60
 _LINE_BYTES = 2_000
 _FLOOD_LINES = 200_000
+_STDOUT_BYTES = 64 << 20
+_KEPT_VARIABLES = re.compile(
+    r"PATH|LANG|LC_\w+|TMPDIR|(LD|DYLD)_LIBRARY_PATH|(CUDA|NVIDIA|LIBVA|ONEVPL|MFX)_\w+"
+)
+"""What a media tool may know of our environment: where libraries and devices are, no secrets."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a child may use; None: no limit. Seconds, bytes."""
+    """What a child may use; None: no limit. Seconds, bytes; `cpu_s` is summed over its threads."""
 
     wall_s: float | None = None
     no_progress_s: float | None = None
     output_bytes: int | None = None
     memory_bytes: int | None = None
+    cpu_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,11 @@ class FfmpegProgress:
 
 @dataclass(frozen=True)
 class Completed:
-    """A child that ended by itself; times in seconds."""
+    """A child that ended by itself; times in seconds.
+
+    `stderr` is its first and last lines, `stderr_lines` how many there were; `stdout` is empty
+    where it was read as progress.
+    """
 
     argv: tuple[bytes, ...]
     code: int
@@ -83,12 +95,16 @@ def run(
 ) -> Completed:
     """Run a child to its end; its standard output is read as `-progress` where a callback is given.
 
-    Raises ProcessFailed on an exit code other than 0 (unless `check` is false), ProcessTimeout at a
-    limit, and what the cancel token was given. However it ends, the child is dead afterwards.
+    `env` is its whole environment; None: ours without what could be a secret. Raises ProcessFailed
+    on an exit code other than 0 (unless `check` is false), ProcessTimeout at a limit, OSError where
+    it cannot start, and what the cancel token was given. However it ends, the child is dead then.
     """
+    if cancel is not None:
+        cancel.check()
     child = _Child(tuple(map(os.fsencode, argv)), limits or Limits(), on_progress, on_stderr_line)
-    child.start(env, tuple(pass_fds))
     try:
+        _spawner().order(child.begin, lambda: child.start(env, tuple(pass_fds)))
+        child.begin.result()
         child.watch(cancel)
     finally:
         child.kill()
@@ -104,12 +120,37 @@ def run(
     return done
 
 
-def start(
-    argv: Sequence[bytes], *, memory_bytes: int | None = None, pass_fds: Sequence[int] = ()
-) -> subprocess.Popen[bytes]:
-    """Start a child that goes on by itself and dies with us; its output goes nowhere."""
-    command = _guarded(tuple(argv), Limits(memory_bytes=memory_bytes))
-    return _spawner().spawn(command, None, tuple(pass_fds), quiet=True)
+class Servant:
+    """A child that goes on by itself until `end`, and dies with us; its output goes nowhere."""
+
+    def __init__(
+        self,
+        argv: Sequence[bytes],
+        *,
+        memory_bytes: int | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        command, exposed = guard(argv, memory_bytes=memory_bytes, cpu_s=None)
+        begin: Future[None] = Future()
+        _spawner().order(begin, lambda: self._start(command, tuple(pass_fds), exposed))
+        begin.result()
+
+    def _start(self, command: list[bytes], pass_fds: tuple[int, ...], exposed: bool) -> None:
+        self._process = _popen(command, subprocess.DEVNULL, None, pass_fds)
+        self._lifeline = Lifeline(self._process.pid) if exposed else None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def end(self) -> int:
+        """Kill it, if it still runs; returns its exit code (negative: the signal)."""
+        self._process.kill()
+        code = self._process.wait()
+        if self._lifeline is not None:
+            self._lifeline.close()
+        return code
 
 
 def shell_quote(argv: Sequence[bytes]) -> str:
@@ -142,6 +183,9 @@ class _Child:
     limits: Limits
     on_progress: Callable[[FfmpegProgress], None] | None
     on_stderr_line: Callable[[str], None] | None
+    begin: Future[None] = field(default_factory=Future)
+    ended: threading.Event = field(default_factory=threading.Event)
+    reaping: threading.Lock = field(default_factory=threading.Lock)
     head: list[str] = field(default_factory=list)
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
     stderr_lines: int = 0
@@ -150,28 +194,43 @@ class _Child:
     progressed: float = 0.0
     code: int | None = None
     cpu_s: float = 0.0
+    failure: Exception | None = None
 
     def start(self, env: Mapping[str, str] | None, pass_fds: tuple[int, ...]) -> None:
-        """Spawn from the long-lived thread, then read both pipes and wait in threads."""
+        """Start the child and the threads that read and reap it; runs in the spawner's thread."""
         self.begun = self.progressed = time.monotonic()
-        command = _guarded(self.argv, self.limits)
-        self.process = _spawner().spawn(command, env, pass_fds)
-        self.ended = threading.Event()
-        readers = (self._read_stdout, self._read_stderr)
-        self.readers = [threading.Thread(target=read, daemon=True) for read in readers]
-        for reader in self.readers:
-            reader.start()
-        threading.Thread(target=self._wait, daemon=True).start()
+        limits = self.limits
+        command, exposed = guard(self.argv, memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s)
+        self.process = process = _popen(command, subprocess.PIPE, env, pass_fds)
+        try:
+            self.lifeline = Lifeline(process.pid) if exposed else None
+            jobs = ((self._read_stdout, process.stdout), (self._read_stderr, process.stderr))
+            self.readers = [
+                threading.Thread(target=self._read, args=job, daemon=True) for job in jobs
+            ]
+            for thread in (*self.readers, threading.Thread(target=self._reap, daemon=True)):
+                thread.start()
+        except BaseException:
+            process.kill()
+            raise
 
-    def _wait(self) -> None:
-        _, status, usage = os.wait4(self.process.pid, 0)
-        self.cpu_s = usage.ru_utime + usage.ru_stime
-        self.code = os.waitstatus_to_exitcode(status)
-        self.process.returncode = self.code
-        self.ended.set()
+    def _reap(self) -> None:
+        """Wait for the child; once it is being reaped, its number is no longer signalled."""
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+        with self.reaping:
+            _, status, usage = os.wait4(self.process.pid, 0)
+            self.cpu_s = usage.ru_utime + usage.ru_stime
+            self.code = self.process.returncode = os.waitstatus_to_exitcode(status)
+            self.ended.set()
 
-    def _read_stderr(self) -> None:
-        for line in _lines(self.process.stderr):
+    def _read(self, read: Callable[[IO[bytes]], None], stream: IO[bytes]) -> None:
+        try:
+            read(stream)
+        except Exception as error:  # noqa: BLE001 - a callback's: raised in the thread that waits
+            self.failure = error
+
+    def _read_stderr(self, stream: IO[bytes]) -> None:
+        for line in _lines(stream):
             self.stderr_lines += 1
             if len(self.head) < _HEAD_LINES:
                 self.head.append(line)
@@ -180,15 +239,13 @@ class _Child:
             if self.on_stderr_line is not None and self.stderr_lines <= _FLOOD_LINES:
                 self.on_stderr_line(line)
 
-    def _read_stdout(self) -> None:
+    def _read_stdout(self, stream: IO[bytes]) -> None:
         if self.on_progress is None:
-            stream = self.process.stdout
-            while stream is not None and (block := stream.read(1 << 16)):
-                if len(self.stdout) < 64 << 20:
-                    self.stdout += block
+            while block := stream.read(1 << 16):
+                self.stdout += block[: _STDOUT_BYTES - len(self.stdout)]
             return
         values: dict[str, str] = {}
-        for line in _lines(self.process.stdout):
+        for line in _lines(stream):
             key, _, value = line.partition("=")
             values[key.strip()] = value.strip()
             if key == "progress":
@@ -205,16 +262,18 @@ class _Child:
             self.on_progress(progress)
 
     def watch(self, cancel: CancelToken | None) -> None:
-        """Wait for the end; raises at a limit or when cancelled."""
+        """Wait for the end; raises at a limit, when cancelled, and what a callback raised."""
         while not self.ended.wait(_TICK_S):
             if cancel is not None:
                 cancel.check()
+            if self.failure is not None:
+                raise self.failure
             if broken := self._broken_limit(time.monotonic()):
                 self.kill()
                 raise ProcessTimeout(
                     f"{_name(self.argv)} was ended: {broken}\n{shell_quote(self.argv)}",
                     argv=self.argv,
-                    code=self.code or 0,
+                    code=self.code or -signal.SIGKILL,
                     stderr=self._stderr(),
                 )
 
@@ -232,17 +291,29 @@ class _Child:
         return None
 
     def kill(self) -> None:
-        """TERM, then KILL; returns when the child is dead and its pipes are read."""
+        """TERM, then KILL, to all of its group; returns when it is dead and its pipes are read."""
+        if self.begin.cancel() or self.begin.exception() is not None:
+            return
         for signum, grace in ((signal.SIGTERM, _TERM_GRACE_S), (signal.SIGKILL, None)):
-            if self.ended.is_set():
-                break
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.process.pid, signum)
+            with self.reaping:
+                if not self.ended.is_set():
+                    _signal_group(self.process.pid, signum)
             self.ended.wait(grace)
+        self._drain()
+        if self.lifeline is not None:
+            self.lifeline.close()
+
+    def _drain(self) -> None:
+        """Read the pipes to their end; who still holds them outlived the leader of the group."""
         for reader in self.readers:
             reader.join(_TERM_GRACE_S)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None and not any(reader.is_alive() for reader in self.readers):
+        if any(reader.is_alive() for reader in self.readers):
+            _signal_group(self.process.pid, signal.SIGKILL)
+        for reader, stream in zip(
+            self.readers, (self.process.stdout, self.process.stderr), strict=True
+        ):
+            reader.join(_TERM_GRACE_S)
+            if stream is not None and not reader.is_alive():
                 stream.close()
 
     def _stderr(self) -> str:
@@ -251,7 +322,9 @@ class _Child:
         return "\n".join((*self.head, *middle, *self.tail))
 
     def result(self) -> Completed:
-        """What the ended child left."""
+        """What the ended child left; raises what a callback raised on its last lines."""
+        if self.failure is not None:
+            raise self.failure
         return Completed(
             argv=self.argv,
             code=self.code if self.code is not None else -signal.SIGKILL,
@@ -264,10 +337,10 @@ class _Child:
         )
 
 
-def _lines(stream: IO[bytes] | None) -> Iterator[str]:
+def _lines(stream: IO[bytes]) -> Iterator[str]:
     """Lines of a pipe, cut at a length, with carriage returns as line ends."""
     rest = b""
-    while stream is not None and (block := os.read(stream.fileno(), 1 << 16)):
+    while block := os.read(stream.fileno(), 1 << 16):
         *lines, rest = (rest + block).replace(b"\r", b"\n").split(b"\n")
         rest = rest[:_LINE_BYTES]
         for line in lines:
@@ -293,25 +366,24 @@ def parse_progress(values: Mapping[str, str]) -> FfmpegProgress:
     )
 
 
-@lru_cache(maxsize=8)
-def _program(name: str) -> bytes | None:
-    found = shutil.which(name)
-    return None if found is None else os.fsencode(found)
+def _signal_group(group: int, signum: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signum)
 
 
-def _guarded(argv: tuple[bytes, ...], limits: Limits) -> list[bytes]:
-    """The command behind what makes it die with us and keeps its memory in bounds."""
-    command = list(argv)
-    if limits.memory_bytes is not None and (prlimit := _program("prlimit")):
-        command = [prlimit, b"--core=0", b"--as=%d" % limits.memory_bytes, b"--", *command]
-    if setpriv := _program("setpriv"):
-        command = [setpriv, b"--pdeathsig", b"KILL", b"--", *command]
-    return command
-
-
-_Order = tuple[
-    "Future[subprocess.Popen[bytes]]", list[bytes], dict[str, str] | None, tuple[int, ...], bool
-]
+def _popen(
+    command: Sequence[bytes], output: int, env: Mapping[str, str] | None, fds: tuple[int, ...]
+) -> subprocess.Popen[bytes]:
+    kept = {name: value for name, value in os.environ.items() if _KEPT_VARIABLES.fullmatch(name)}
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=kept if env is None else dict(env),
+        pass_fds=fds,
+        process_group=0,
+    )
 
 
 class _Spawner:
@@ -319,38 +391,25 @@ class _Spawner:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[tuple[Future[None], Callable[[], None]]]
+        self._orders = queue.SimpleQueue()
         threading.Thread(target=self._serve, name="spawner", daemon=True).start()
 
     def _serve(self) -> None:
         while True:
-            future, command, env, fds, quiet = self._orders.get()
-            output = subprocess.DEVNULL if quiet else subprocess.PIPE
+            begin, start = self._orders.get()
+            if not begin.set_running_or_notify_cancel():
+                continue
             try:
-                future.set_result(
-                    subprocess.Popen(
-                        command,
-                        stdin=subprocess.DEVNULL,
-                        stdout=output,
-                        stderr=output,
-                        env=env,
-                        pass_fds=fds,
-                    )
-                )
+                start()
             except BaseException as error:  # noqa: BLE001 - handed to the thread that asked
-                future.set_exception(error)
+                begin.set_exception(error)
+            else:
+                begin.set_result(None)
 
-    def spawn(
-        self,
-        command: list[bytes],
-        env: Mapping[str, str] | None,
-        fds: tuple[int, ...],
-        quiet: bool = False,
-    ) -> subprocess.Popen[bytes]:
-        """Start a child; raises OSError."""
-        future: Future[subprocess.Popen[bytes]] = Future()
-        self._orders.put((future, command, None if env is None else dict(env), fds, quiet))
-        return future.result()
+    def order(self, begin: Future[None], start: Callable[[], None]) -> None:
+        """Have `start` called by the thread; `begin` then has its end or its exception."""
+        self._orders.put((begin, start))
 
 
 _lock = threading.Lock()

@@ -2,20 +2,33 @@
 
 Level `bubblewrap`: no network, an empty root with the system read-only, the named files and
 directories alone, nothing that outlives its parent (bwrap(1)). Level `rlimits`: limits only.
+
+As root too the tool lives in a user namespace, where root is nobody special; only a source that
+such a root could not open is read with the one capability for that, CAP_DAC_READ_SEARCH.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from darkstream.errors import ProcessFailed, SandboxUnavailable
 from darkstream.media.process import Limits, run
 
-_SYSTEM = (b"/usr", b"/bin", b"/sbin", b"/lib", b"/lib32", b"/lib64", b"/etc/ld.so.cache")
+_SYSTEM = (
+    *(b"/usr", b"/bin", b"/sbin", b"/lib", b"/lib32", b"/lib64"),
+    *(b"/etc/ld.so.cache", b"/etc/alternatives", b"/nix/store"),
+)
+_NAMESPACES = tuple(
+    b"--unshare-" + name for name in (b"ipc", b"pid", b"net", b"uts", b"cgroup-try")
+)
+_READ_ALL = (b"--cap-drop", b"ALL", b"--cap-add", b"CAP_DAC_READ_SEARCH")
+_DEVICE_VARIABLES = re.compile(rb"(CUDA|NVIDIA|LIBVA|ONEVPL|MFX)_\w+")
 _ADVICE = "install bubblewrap (Debian: apt-get install bubblewrap) and allow user namespaces"
 
 
@@ -62,30 +75,64 @@ class Sandbox:
         command = [os.fsencode(word) for word in argv]
         if self.program is None:
             return command
-        binds: list[bytes] = []
-        for option, paths in (
-            (b"--ro-bind", [*_existing(_SYSTEM), *_existing([_program_path(command[0])]), *read]),
-            (b"--bind", write),
-            (b"--dev-bind", devices),
-        ):
-            for path in paths:
-                binds += [option, path, path]
+        sources = list(read)
+        hidden = os.geteuid() == 0 and any(map(_is_closed_to_others, sources))
         return [
             self.program,
-            *(b"--unshare-all", b"--die-with-parent", b"--new-session", b"--clearenv"),
+            *((*_NAMESPACES, *_READ_ALL) if hidden else (b"--unshare-all",)),
             # Without a bwrap between us and the tool, its CPU time reaches our accounts.
-            b"--as-pid-1",
-            *(b"--setenv", b"PATH", b"/usr/bin:/bin", b"--setenv", b"LANG", b"C.UTF-8"),
+            *(b"--die-with-parent", b"--new-session", b"--as-pid-1"),
+            *_environment(),
             *(b"--proc", b"/proc", b"--dev", b"/dev", b"--tmpfs", b"/tmp"),
-            *binds,
+            *_binds(b"--ro-bind", [*_existing(_SYSTEM), *_program_paths(command[0]), *sources]),
+            *_binds(b"--bind", write),
+            *_binds(b"--dev-bind", devices),
             *(b"--chdir", b"/", b"--"),
             *command,
         ]
+
+
+def _binds(option: bytes, paths: Iterable[bytes]) -> list[bytes]:
+    return [word for path in paths for word in (option, path, path)]
+
+
+def _environment() -> list[bytes]:
+    """An empty environment but for what says which device to use."""
+    kept = {name: value for name, value in os.environb.items() if _DEVICE_VARIABLES.fullmatch(name)}
+    kept |= {b"PATH": b"/usr/bin:/bin", b"LANG": b"C.UTF-8"}
+    words = (word for item in kept.items() for word in (b"--setenv", *item))
+    return [b"--clearenv", *words]
 
 
 def _existing(paths: Iterable[bytes]) -> list[bytes]:
     return [path for path in paths if os.path.exists(path)]
 
 
-def _program_path(name: bytes) -> bytes:
-    return name if name.startswith(b"/") else b""
+def _program_paths(name: bytes) -> list[bytes]:
+    """The program itself where it is no part of the system, and its libraries beside it."""
+    if not name.startswith(b"/") or name.startswith(b"/usr/"):
+        return []
+    directory, above = os.path.dirname(name), os.path.dirname(os.path.dirname(name))
+    beside = [os.path.join(above, b"lib")] if os.path.basename(directory) == b"bin" else []
+    return _existing([name, *beside])
+
+
+def _is_closed_to_others(path: bytes) -> bool:
+    """Whether it is there, and somebody who is neither owner nor root could not open it."""
+    try:
+        return not _allows_others(path, stat.S_IROTH) or any(
+            not _allows_others(parent, stat.S_IXOTH) for parent in _parents(path)
+        )
+    except OSError:
+        return False  # bwrap will say so
+
+
+def _allows_others(path: bytes, bit: int) -> bool:
+    found = os.stat(path)
+    return found.st_uid == 0 or bool(found.st_mode & bit)
+
+
+def _parents(path: bytes) -> Iterator[bytes]:
+    while (above := os.path.dirname(path)) != path:
+        path = above
+        yield path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,8 +154,10 @@ class WorkerProcess:
 class Server:
     """A server process that can be killed and started again at its address."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, template: Path) -> None:
         self._home = home
+        (home / "prefect").mkdir(parents=True)
+        shutil.copy(template / "prefect" / "prefect.db", home / "prefect" / "prefect.db")
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -165,7 +168,7 @@ class Server:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Start it and wait until it answers; the first time it migrates its database."""
+        """Start it and wait until it answers."""
         port_file = self._home / "port"
         port_file.unlink(missing_ok=True)
         with (self._home / "server.log").open("ab") as log:
@@ -185,9 +188,9 @@ class Server:
 
 
 @contextmanager
-def free_server(home: Path) -> Iterator[Server]:
-    """A server of one's own."""
-    server = Server(home)
+def free_server(home: Path, template: Path) -> Iterator[Server]:
+    """A server of one's own, with a copy of a migrated database."""
+    server = Server(home, template)
     try:
         yield server
     finally:
@@ -195,9 +198,11 @@ def free_server(home: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectApi]:
+def prefect_api(
+    prefect_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PrefectApi]:
     """One Prefect server, with a stand-in for DarkStream's worker routes, for all worker tests."""
-    with free_server(tmp_path_factory.mktemp("worker-server")) as server:
+    with free_server(tmp_path_factory.mktemp("worker-server"), prefect_template) as server:
         yield server.api
 
 

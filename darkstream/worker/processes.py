@@ -110,12 +110,12 @@ class FlowProcesses:
         self, flow_run: str, *, entrypoint: str | None, directory: str, environment: dict[str, str]
     ) -> FlowProcess:
         """Fork a process for a flow run; raises NoProcess."""
+        await self.ready.wait()
         if self._stopping:
             raise NoProcess("no process for the flow run: the worker stops")
         process = FlowProcess(flow_run, self._send)
         if self._running.setdefault(flow_run, process) is not process:
             raise NoProcess(f"the flow run {flow_run} has a process here already")
-        await self.ready.wait()
         self._send(
             Start(
                 flow_run=flow_run,

@@ -90,8 +90,10 @@ def test_a_cancelled_run_that_does_not_end_is_killed(
     assert not alive(pid)
 
 
-def test_a_server_restart_ends_neither_worker_nor_run(start_worker: Start, tmp_path: Path) -> None:
-    with free_server(tmp_path) as server:
+def test_a_server_restart_ends_neither_worker_nor_run(
+    prefect_template: Path, start_worker: Start, tmp_path: Path
+) -> None:
+    with free_server(tmp_path / "server", prefect_template) as server:
         worker = start_worker(pools="ends-outage", url=server.api.url)
         worker.wait_log("worker_started")
         deployment = server.api.deploy("slow", "ends-outage")

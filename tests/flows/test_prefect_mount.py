@@ -147,7 +147,7 @@ def test_api_pages_and_websocket_of_the_mounted_server(
 ) -> None:
     server = make_prefect(pages=True)
     server.launch()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not server.answers("/api/v1/ready"):
         assert time.monotonic() < deadline, server.log
         time.sleep(0.05)
@@ -191,4 +191,4 @@ async def _speak_by_websocket(server: PrefectServer) -> None:
 def test_it_starts_again_after_a_kill_and_ends_soon(prefect_server: PrefectServer) -> None:
     prefect_server.end(signal.SIGKILL)
     prefect_server.start()
-    assert prefect_server.end() < 4
+    assert prefect_server.end() < 8

@@ -15,10 +15,13 @@ import pytest
 
 from darkstream.client.api import Client
 from darkstream.media.binary import find_ffmpeg
-from darkstream.model.job import Job
+from darkstream.model.base import FencingToken, JobId
+from darkstream.model.job import Claim, Job
 from darkstream.model.preset import Preset
 from darkstream.model.wire import SubmitJob
-from darkstream.settings import MediaSettings
+from darkstream.settings import MediaSettings, Settings
+from darkstream.stages.attempt import Attempt
+from darkstream.stages.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from fixtures_prefect import PrefectServer
@@ -29,6 +32,22 @@ _PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=128x96:rate=25")
 _SOUND = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000")
 _OLD = ("-c:v", "mpeg4", "-q:v", "4", "-c:a", "libmp3lame")
 _NEW = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-preset", "ultrafast", "-c:a", "aac")
+
+
+def make_attempt(number: int = 1, *, heartbeat_s: float = 1.0) -> Attempt:
+    """The n-th attempt at job 7, token 3; nothing is opened."""
+    claim = Claim(
+        job=JobId(7),
+        token=FencingToken(3),
+        attempt=number,
+        source=b"/films/a.avi",
+        relative=b"a.avi",
+        destination=b"/out",
+        preset=Preset(name="web"),
+        heartbeat_s=heartbeat_s,
+        lease_s=30.0,
+    )
+    return Attempt(claim, Toolbox(Settings(), flow_run="run"))
 
 
 def make_clip(path: Path, *options: str, seconds: float = 2.0) -> Path:

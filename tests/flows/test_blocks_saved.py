@@ -1,0 +1,55 @@
+"""Blocks in a real Prefect: registered, saved, loaded, given to flows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from fixtures_flows import Field
+
+from blocks.library import Library, load_library
+from blocks.preset import Preset
+from darkstream.model.preset import VideoRule
+from flows.convert import convert
+from flows.scan_library import scan_library
+
+
+def test_prefect_registers_them(field: Field) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "block", "register", "-m", "blocks"],
+        env={**os.environ, "PREFECT_API_URL": field.prefect.api_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("Library", "Notifier", "Object Store", "Preset"):
+        assert f"DarkStream {name}" in done.stdout
+
+
+def test_a_saved_library_comes_back_and_is_scanned(field: Field, clips: Path) -> None:
+    field.add(clips / "inside.mkv")
+    own = Preset(video=VideoRule(speed="ultrafast"))
+    own.save("quick", overwrite=True)
+    block = Library(
+        root=str(field.library), destination=str(field.destination), own_preset=own, priority=70
+    )
+    block.save("family", overwrite=True)
+    loaded = load_library("family")
+    assert loaded.to_request() == block.to_request("family")
+    assert scan_library(library=loaded, return_state=True).is_completed()
+    (library,) = field.client.libraries()
+    assert (library.name, library.priority, library.preset) == ("family", 70, "quick")
+    assert len(field.client.jobs()) == 1
+
+
+def test_a_preset_block_is_a_parameter(field: Field, clips: Path) -> None:
+    block = Preset(video=VideoRule(speed="ultrafast", max_width=64, max_height=64))
+    block.save("tiny", overwrite=True)
+    source, to = str(field.add(clips / "old.avi")), str(field.destination)
+    state = convert(source=source, preset=block, destination=to, return_state=True)
+    assert state.is_completed(), state.message
+    (job,) = field.client.jobs()
+    assert (job.status, job.preset) == ("done", "tiny"), job.reason

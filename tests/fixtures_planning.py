@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -228,3 +229,53 @@ def media_info(
         "prober": "test",
     }
     return MediaInfo.model_validate(values | changes)
+
+
+@dataclass
+class Clips:
+    """Small clips made by this machine's ffmpeg, each once a session."""
+
+    ffmpeg: str
+    directory: Path
+
+    def make(self, name: str, *options: str) -> Path:
+        """A file of that name from ffmpeg's options."""
+        path = self.directory / name
+        if not path.exists():
+            argv = [self.ffmpeg, "-v", "error", "-nostdin", "-y", *options, f"file:{path}"]
+            subprocess.run(argv, check=True, capture_output=True, timeout=120)
+        return path
+
+    def plain(self, name: str = "plain.mp4", *more: str, seconds: float = 1) -> Path:
+        """Moving test bars and a tone, H.264 and AAC."""
+        return self.make(
+            name,
+            *("-f", "lavfi", "-i", f"testsrc2=s=320x240:r=25:d={seconds}"),
+            *("-f", "lavfi", "-i", f"sine=440:r=48000:d={seconds}"),
+            *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "10"),
+            *("-c:a", "aac", "-ac", "2", *more),
+        )
+
+
+@pytest.fixture(scope="session")
+def clips(walker: Walker, tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """A maker of clips."""
+    return Clips(walker.capabilities.ffmpeg, tmp_path_factory.mktemp("clips"))
+
+
+def shared_media() -> Path:
+    """The directory of real files; skips where it is not there."""
+    default = Path(__file__).parents[2] / "shared" / "media"
+    directory = Path(os.environ.get("DARKSTREAM_TEST_MEDIA", default))
+    if not (directory / "MANIFEST.json").exists():
+        pytest.skip(f"no test media in {directory}; name them in DARKSTREAM_TEST_MEDIA")
+    return directory
+
+
+def damage(source: Path, target: Path, *, share: float = 0.5, count: int = 400) -> Path:
+    """A copy whose media data are overwritten in one place."""
+    data = bytearray(source.read_bytes())
+    begin = data.index(b"mdat") + int((len(data) - data.index(b"mdat")) * share)
+    data[begin : begin + count] = bytes((7 * n) % 256 for n in range(count))
+    target.write_bytes(data)
+    return target

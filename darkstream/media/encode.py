@@ -15,7 +15,7 @@ from darkstream.media.command.convert import output_name
 from darkstream.media.damage import describe_damage, refuse_ruins
 from darkstream.media.decoding import MAX_PIXELS
 from darkstream.media.devices import device_files
-from darkstream.media.manifests import write_manifests
+from darkstream.media.manifests import directory_size, write_manifests
 from darkstream.media.process import Completed, FfmpegProgress, Limits, run, shell_quote
 from darkstream.media.sandbox import Sandbox
 from darkstream.media.tally import Tally
@@ -75,9 +75,11 @@ def encode(  # noqa: PLR0913 - keywords, each one thing the caller has
     except ProcessTimeout as error:
         if allowed.output_bytes is None or "grew past" not in str(error):
             raise
-        return _outgrown(plan, files, argv, error)
+        return _outgrown(plan, files, argv, str(error))
     except ProcessFailed as error:
         raise _explain(error, tally) from error
+    if allowed.output_bytes is not None and _size(plan, files) > allowed.output_bytes:
+        return _outgrown(plan, files, argv, "the finished output is not small enough")
     return _finish(plan, files, argv, done, tally)
 
 
@@ -161,9 +163,13 @@ def _limit_size(limits: Limits, plan: EncodePlan, source: bytes) -> Limits:
     return replace(limits, output_bytes=max(1, int(size * (1 - plan.smaller_by))))
 
 
-def _outgrown(
-    plan: EncodePlan, files: bytes, argv: tuple[bytes, ...], error: ProcessTimeout
-) -> Encoded:
+def _size(plan: EncodePlan, files: bytes) -> int:
+    if isinstance(plan.package, AbrPackage):
+        return directory_size(files)
+    return os.stat(os.path.join(files, output_name(plan).encode())).st_size
+
+
+def _outgrown(plan: EncodePlan, files: bytes, argv: tuple[bytes, ...], why: str) -> Encoded:
     shutil.rmtree(files, ignore_errors=True)
     return Encoded(
         directory=files,
@@ -174,7 +180,7 @@ def _outgrown(
         findings=(),
         outgrown=True,
         command=shell_quote(argv),
-        log=str(error),
+        log=why,
         wall_s=0.0,
         cpu_s=0.0,
     )

@@ -85,6 +85,12 @@ def referenced_files(directory: bytes) -> set[bytes]:
     return found
 
 
+def directory_size(directory: bytes) -> int:
+    """Bytes of all files directly in a directory."""
+    with os.scandir(directory) as entries:
+        return sum(entry.stat().st_size for entry in entries)
+
+
 def drop_unwanted(rule: AbrPackage, directory: bytes) -> None:
     """Remove the manifests that the plan does not ask for."""
     for name in os.listdir(directory):

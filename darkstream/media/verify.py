@@ -8,7 +8,7 @@ from darkstream.errors import VerificationFailed
 from darkstream.media.damage import describe_damage, refuse_ruins
 from darkstream.media.decoding import MAX_PIXELS, Decoder
 from darkstream.media.encode import mark_verified
-from darkstream.media.manifests import Track, read_tracks
+from darkstream.media.manifests import Track, directory_size, read_tracks
 from darkstream.media.measure import check_duration, check_streams, measure_file, measure_tracks
 from darkstream.media.probe import Prober
 from darkstream.media.process import Completed, Limits
@@ -105,12 +105,6 @@ def inspect(
     expected = main.frames if main is not None else None
     refuse_ruins(tally, expected=expected, decoded=decoded)
     return describe_damage(tally, expected=expected, decoded=decoded)
-
-
-def directory_size(directory: bytes) -> int:
-    """Bytes of all files directly in a directory."""
-    with os.scandir(directory) as entries:
-        return sum(entry.stat().st_size for entry in entries)
 
 
 def _is_abr(plan: EncodePlan) -> bool:

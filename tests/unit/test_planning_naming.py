@@ -61,3 +61,8 @@ def test_the_extension_is_the_containers(preset: str, extension: str) -> None:
     plan = make_plan(media, load_preset(preset), proved(), validate(media))
     assert isinstance(plan, EncodePlan)
     assert extension_of(plan) == extension
+
+
+def test_a_template_may_end_in_plain_text() -> None:
+    preset = WEB.model_copy(update={"output": "{dir}/{stem}.{ext}.new"})
+    assert output_candidates(preset, b"x/a.mkv", "mp4", 7)[0] == b"x/a.mp4.new"

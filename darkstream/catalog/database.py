@@ -100,7 +100,7 @@ def _enable_wal(engine: Engine) -> None:
     import stamina
 
     @stamina.retry(
-        on=(OperationalError, sqlite3.OperationalError),
+        on=_is_locked,
         attempts=None,
         timeout=30.0,
         wait_initial=0.05,
@@ -113,6 +113,11 @@ def _enable_wal(engine: Engine) -> None:
             connection.close()
 
     switch()
+
+
+def _is_locked(error: Exception) -> bool:
+    refused = (OperationalError, sqlite3.OperationalError)
+    return isinstance(error, refused) and "locked" in str(error)
 
 
 def _uuid(connection: Connection) -> str:

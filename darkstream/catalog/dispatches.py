@@ -162,7 +162,7 @@ def _close(connection: Connection, now: float, dispatch: int) -> None:
     )
 
 
-def _due(connection: Connection, now: float, pool: str) -> Sequence[Row[Any, Any, Any]]:
+def _due(connection: Connection, now: float, pool: str) -> Sequence[Row[Any]]:
     blocker = aliased(jobs)
     aged = jobs.c.priority + (now - jobs.c.created) / _AGEING_S
     query = (
@@ -180,10 +180,8 @@ def _due(connection: Connection, now: float, pool: str) -> Sequence[Row[Any, Any
     return connection.execute(query).all()
 
 
-def _batches(
-    due: Sequence[Row[Any, Any, Any]], batch_seconds: float, most: int
-) -> list[list[Row[Any, Any, Any]]]:
-    batches: list[list[Row[Any, Any, Any]]] = []
+def _batches(due: Sequence[Row[Any]], batch_seconds: float, most: int) -> list[list[Row[Any]]]:
+    batches: list[list[Row[Any]]] = []
     room, queue = 0.0, ""
     for row in due:
         band = queue_of(row.priority)
@@ -196,7 +194,7 @@ def _batches(
 
 
 def _create(
-    connection: Connection, now: float, pool: Literal["cpu", "gpu"], batch: list[Row[Any, Any, Any]]
+    connection: Connection, now: float, pool: Literal["cpu", "gpu"], batch: list[Row[Any]]
 ) -> DispatchOrder:
     queue = queue_of(batch[0].priority)
     key = connection.execute(

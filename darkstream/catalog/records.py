@@ -154,6 +154,7 @@ def to_scan(connection: Connection, row: Row[Any]) -> Scan:
         jobs=sum(counts.values()),
         jobs_ended=sum(count for status, count in counts.items() if status in ENDED),
         jobs_failed=counts.get("failed", 0),
+        attempts=row.attempts,
     )
 
 

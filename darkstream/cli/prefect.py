@@ -19,5 +19,10 @@ def setup() -> None:
     from darkstream.dispatch import PrefectDispatcher
 
     settings = read_settings()
-    asyncio.run(PrefectDispatcher(settings.prefect_api_url).setup())
+
+    async def prepare() -> None:
+        async with PrefectDispatcher(settings.prefect_api_url) as dispatcher:
+            await dispatcher.setup()
+
+    asyncio.run(prepare())
     click.echo(f"Prefect at {settings.prefect_api_url} is ready for DarkStream")

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_WORKER_GRACE_S = 11.0
-_SERVER_GRACE_S = 3.0
+_WORKER_GRACE_S = 9.5
+_SERVER_GRACE_S = 5.0
 _FIRST_START_S = 180.0
 _RESTARTS_A_MINUTE = 5
 

@@ -81,7 +81,7 @@ class PrefectDispatcher:
             {
                 "name": f"{'dry run of' if scan.dry_run else 'scan'} {scan.library}",
                 "parameters": {"scan": scan.id},
-                "idempotency_key": f"scan-{catalog_uuid}-{scan.id}",
+                "idempotency_key": f"scan-{catalog_uuid}-{scan.id}-{scan.attempts}",
                 "tags": [f"library-{scan.library}"],
             },
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from darkstream.media.verify import directory_size
+from darkstream.media.manifests import directory_size
 from darkstream.model.encoded import Encoded, Verification
 from darkstream.model.media import Finding
 from darkstream.model.plan import EncodePlan

@@ -35,7 +35,9 @@ def decode_command(
         for number in range(len(sources))
     ]
     streams = [stream for node in inputs for stream in (node["v?"], node["a?"])]
-    words = ffmpeg.get_args(ffmpeg.output(*streams, "-", format="null", fps_mode="passthrough"))
+    # A fine clock: on one of the picture rate, pictures that are near each other would collide.
+    options = {"format": "null", "fps_mode": "passthrough", "enc_time_base:v": "1/1000000"}
+    words = ffmpeg.get_args(ffmpeg.output(*streams, "-", **options))
     paths = {f"{_SOURCE}{n}": b"file:" + source for n, source in enumerate(sources)}
     manner = ("-xerror",) if strict else ("-max_error_rate", "1")
     return (

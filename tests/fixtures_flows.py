@@ -58,7 +58,7 @@ def make_clip(path: Path, *options: str, seconds: float = 2.0) -> Path:
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def flow_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clips to be converted, remuxed, skipped and rejected by the preset `web`."""
     directory = tmp_path_factory.mktemp("clips")
     make_clip(directory / "old.avi", *_OLD)

@@ -29,8 +29,8 @@ def test_prefect_registers_them(field: Field) -> None:
         assert f"DarkStream {name}" in done.stdout
 
 
-def test_a_saved_library_comes_back_and_is_scanned(field: Field, clips: Path) -> None:
-    field.add(clips / "inside.mkv")
+def test_a_saved_library_comes_back_and_is_scanned(field: Field, flow_clips: Path) -> None:
+    field.add(flow_clips / "inside.mkv")
     own = Preset(video=VideoRule(speed="ultrafast"))
     own.save("quick", overwrite=True)
     block = Library(
@@ -45,10 +45,10 @@ def test_a_saved_library_comes_back_and_is_scanned(field: Field, clips: Path) ->
     assert len(field.client.jobs()) == 1
 
 
-def test_a_preset_block_is_a_parameter(field: Field, clips: Path) -> None:
+def test_a_preset_block_is_a_parameter(field: Field, flow_clips: Path) -> None:
     block = Preset(video=VideoRule(speed="ultrafast", max_width=64, max_height=64))
     block.save("tiny", overwrite=True)
-    source, to = str(field.add(clips / "old.avi")), str(field.destination)
+    source, to = str(field.add(flow_clips / "old.avi")), str(field.destination)
     state = convert(source=source, preset=block, destination=to, return_state=True)
     assert state.is_completed(), state.message
     (job,) = field.client.jobs()

@@ -19,10 +19,10 @@ from darkstream.model.wire import SubmitJob
 from flows.convert import convert
 
 
-def test_a_batch_converts_copies_skips_and_rejects(field: Field, clips: Path) -> None:
+def test_a_batch_converts_copies_skips_and_rejects(field: Field, flow_clips: Path) -> None:
     names = ("old.avi", "inside.mkv", "fits.mp4", "noise.mp4")
     for name in names:
-        source = str(field.add(clips / name))
+        source = str(field.add(flow_clips / name))
         to = str(field.destination)
         field.client.submit_job(SubmitJob(source=source, preset="web", destination=to))
     states = field.work_off()
@@ -46,8 +46,8 @@ def test_a_batch_converts_copies_skips_and_rejects(field: Field, clips: Path) ->
     assert field.leftovers() == []
 
 
-def test_prefect_shows_the_graph_and_the_table(field: Field, clips: Path) -> None:
-    job = field.convert(field.add(clips / "old.avi"))
+def test_prefect_shows_the_graph_and_the_table(field: Field, flow_clips: Path) -> None:
+    job = field.convert(field.add(flow_clips / "old.avi"))
     runs = field.task_runs(job.flow_run or "")
     steps = ["identify", "probe", "validate", "plan", "encode", "verify", "publish"]
     assert [run.name for run in runs] == [f"{step} old.avi" for step in steps]
@@ -66,10 +66,10 @@ def test_prefect_shows_the_graph_and_the_table(field: Field, clips: Path) -> Non
     assert "old.avi" in table and f"/api/v1/jobs/{job.id}" in table and "50 pictures" in table
 
 
-def test_the_same_content_is_looked_at_and_encoded_once(field: Field, clips: Path) -> None:
-    first = field.convert(field.add(clips / "old.avi"))
+def test_the_same_content_is_looked_at_and_encoded_once(field: Field, flow_clips: Path) -> None:
+    first = field.convert(field.add(flow_clips / "old.avi"))
     other = field.destination / "again"
-    second = field.convert(field.add(clips / "old.avi", "copy of it.avi"), destination=other)
+    second = field.convert(field.add(flow_clips / "old.avi", "copy of it.avi"), destination=other)
     assert second.status is JobStatus.done, second.reason
     assert second.reused == first.id
     assert (other / "copy of it.mp4").read_bytes() == (field.destination / "old.mp4").read_bytes()
@@ -87,18 +87,18 @@ def test_the_same_content_is_looked_at_and_encoded_once(field: Field, clips: Pat
     }
 
 
-def test_an_earlier_result_that_is_gone_is_made_again(field: Field, clips: Path) -> None:
-    field.convert(field.add(clips / "old.avi"))
+def test_an_earlier_result_that_is_gone_is_made_again(field: Field, flow_clips: Path) -> None:
+    field.convert(field.add(flow_clips / "old.avi"))
     (field.destination / "old.mp4").write_bytes(b"somebody wrote over it")
     other = field.destination / "again"
-    job = field.convert(field.add(clips / "old.avi", "copy.avi"), destination=other)
+    job = field.convert(field.add(flow_clips / "old.avi", "copy.avi"), destination=other)
     assert (job.status, job.reused) == (JobStatus.done, None), job.reason
     assert (other / "copy.mp4").stat().st_size > 1_000
 
 
-def test_nothing_is_ever_overwritten(field: Field, clips: Path) -> None:
+def test_nothing_is_ever_overwritten(field: Field, flow_clips: Path) -> None:
     (field.destination / "old.mp4").write_bytes(b"a stranger's")
-    one = field.convert(field.add(clips / "old.avi"))
+    one = field.convert(field.add(flow_clips / "old.avi"))
     two = field.convert(field.add(make_clip(field.home / "x.mpg", "-c:v", "mpeg2video"), "old.mpg"))
     assert (one.status, two.status) == (JobStatus.done, JobStatus.done), (one.reason, two.reason)
     assert (field.destination / "old.mp4").read_bytes() == b"a stranger's"
@@ -106,9 +106,9 @@ def test_nothing_is_ever_overwritten(field: Field, clips: Path) -> None:
     assert set(field.published()) == {"old.mp4", *one.outputs, *two.outputs}
 
 
-def test_names_that_are_no_text_are_kept(field: Field, clips: Path) -> None:
+def test_names_that_are_no_text_are_kept(field: Field, flow_clips: Path) -> None:
     path = os.path.join(os.fsencode(field.library), b"caf\xe9 {x} |[a](b).avi")
-    shutil.copy(os.fsencode(clips / "old.avi"), path)
+    shutil.copy(os.fsencode(flow_clips / "old.avi"), path)
     request = SubmitJob(
         source_b64=base64.b64encode(path).decode(), preset="web", destination=str(field.destination)
     )
@@ -135,9 +135,9 @@ def _demanding(on_skip: Any) -> Preset:
 
 @pytest.mark.parametrize("on_skip", ["none", "link", "copy"])
 def test_an_output_that_is_not_smaller_is_not_published(
-    field: Field, clips: Path, on_skip: str
+    field: Field, flow_clips: Path, on_skip: str
 ) -> None:
-    source = field.add(clips / "old.avi")
+    source = field.add(flow_clips / "old.avi")
     job = field.convert(source, preset=_demanding(on_skip))
     assert (job.status, job.decision) == (JobStatus.skipped, "skip"), job.reason
     assert "smaller" in job.reason
@@ -180,8 +180,8 @@ def test_a_cancelled_job_stops_at_once_and_leaves_nothing(field: Field, tmp_path
     assert field.leftovers() == []
 
 
-def test_a_single_file_is_submitted_by_the_flow_itself(field: Field, clips: Path) -> None:
-    source, to = str(field.add(clips / "inside.mkv")), str(field.destination)
+def test_a_single_file_is_submitted_by_the_flow_itself(field: Field, flow_clips: Path) -> None:
+    source, to = str(field.add(flow_clips / "inside.mkv")), str(field.destination)
     state = convert(source=source, preset="web", destination=to, return_state=True)
     assert state.is_completed()
     (job,) = field.client.jobs()

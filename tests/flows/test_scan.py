@@ -34,9 +34,11 @@ def _scan(field: Field, *, dry_run: bool = False) -> tuple[Scan, dict[str, Repor
     return field.client.scan(scan.id), lines
 
 
-def test_new_files_become_jobs_and_a_second_look_finds_nothing(field: Field, clips: Path) -> None:
-    field.add(clips / "old.avi", "films/old.avi")
-    field.add(clips / "noise.mp4")
+def test_new_files_become_jobs_and_a_second_look_finds_nothing(
+    field: Field, flow_clips: Path
+) -> None:
+    field.add(flow_clips / "old.avi", "films/old.avi")
+    field.add(flow_clips / "noise.mp4")
     (field.library / "notes.txt").write_text("no film")
     _add_library(field)
     first, _ = _scan(field)
@@ -53,15 +55,15 @@ def test_new_files_become_jobs_and_a_second_look_finds_nothing(field: Field, cli
 
 
 def test_a_renamed_file_is_recognised_and_a_changed_one_done_again(
-    field: Field, clips: Path
+    field: Field, flow_clips: Path
 ) -> None:
-    field.add(clips / "old.avi", "a.avi")
-    field.add(clips / "inside.mkv", "b.mkv")
+    field.add(flow_clips / "old.avi", "a.avi")
+    field.add(flow_clips / "inside.mkv", "b.mkv")
     _add_library(field)
     _scan(field)
     field.work_off()
     (field.library / "a.avi").rename(field.library / "renamed.avi")
-    field.add(clips / "old.avi", "b.mkv")
+    field.add(flow_clips / "old.avi", "b.mkv")
     again, _ = _scan(field)
     assert again.jobs == 1
     field.work_off()
@@ -70,8 +72,8 @@ def test_a_renamed_file_is_recognised_and_a_changed_one_done_again(
     assert newest.status == "done", newest.reason
 
 
-def test_an_output_that_is_gone_is_made_again(field: Field, clips: Path) -> None:
-    field.add(clips / "inside.mkv")
+def test_an_output_that_is_gone_is_made_again(field: Field, flow_clips: Path) -> None:
+    field.add(flow_clips / "inside.mkv")
     _add_library(field)
     _scan(field)
     field.work_off()
@@ -81,9 +83,9 @@ def test_an_output_that_is_gone_is_made_again(field: Field, clips: Path) -> None
     assert field.published() == ["inside.mp4"]
 
 
-def test_a_dry_run_plans_and_makes_no_job(field: Field, clips: Path) -> None:
+def test_a_dry_run_plans_and_makes_no_job(field: Field, flow_clips: Path) -> None:
     for name in ("old.avi", "inside.mkv", "fits.mp4", "noise.mp4"):
-        field.add(clips / name)
+        field.add(flow_clips / name)
     _add_library(field)
     scan, lines = _scan(field, dry_run=True)
     assert scan.jobs == 0 and field.client.jobs() == []
@@ -101,8 +103,8 @@ def test_a_dry_run_plans_and_makes_no_job(field: Field, clips: Path) -> None:
     assert _scan(field)[0].jobs == 4
 
 
-def test_what_is_no_file_is_a_line_of_the_report(field: Field, clips: Path) -> None:
-    field.add(clips / "old.avi")
+def test_what_is_no_file_is_a_line_of_the_report(field: Field, flow_clips: Path) -> None:
+    field.add(flow_clips / "old.avi")
     (field.library / "folder.mp4").mkdir()
     os.mkfifo(field.library / "pipe.mp4")
     (field.library / "loop.mp4").symlink_to("loop.mp4")
@@ -116,9 +118,9 @@ def test_what_is_no_file_is_a_line_of_the_report(field: Field, clips: Path) -> N
 
 
 def test_a_file_being_written_is_left_for_the_next_scan(
-    field: Field, clips: Path, monkeypatch: pytest.MonkeyPatch
+    field: Field, flow_clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = field.add(clips / "old.avi")
+    path = field.add(flow_clips / "old.avi")
     _add_library(field)
 
     from darkstream.stages import candidates
@@ -149,8 +151,8 @@ def test_a_library_that_is_not_there_fails_the_scan(field: Field) -> None:
     assert ended.status == "failed" and str(field.library) in ended.reason
 
 
-def test_a_scan_by_name_starts_itself(field: Field, clips: Path) -> None:
-    field.add(clips / "inside.mkv")
+def test_a_scan_by_name_starts_itself(field: Field, flow_clips: Path) -> None:
+    field.add(flow_clips / "inside.mkv")
     _add_library(field)
     assert scan_library(library="movies", return_state=True).is_completed()
     assert len(field.client.jobs()) == 1
@@ -158,11 +160,13 @@ def test_a_scan_by_name_starts_itself(field: Field, clips: Path) -> None:
     assert state.is_failed() and "series" in (state.message or "")
 
 
-def test_a_cancelled_scan_stops(field: Field, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_scan_stops(
+    field: Field, flow_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from darkstream.library.settling import settle as real
     from darkstream.stages import candidates
 
-    field.add(clips / "old.avi")
+    field.add(flow_clips / "old.avi")
     _add_library(field)
     scan = field.client.start_scan("movies", StartScan())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import version
 from typing import Any
 
@@ -27,12 +26,11 @@ def validate_key(_context: object, parameters: dict[str, Any]) -> str:
 
 
 def plan_key(_context: object, parameters: dict[str, Any]) -> str:
-    """What validation depends on, damage seen since, the preset, the ffmpeg that will encode."""
+    """What validation depends on, damage seen since, the preset, and what this node can do."""
     attempt: Attempt = parameters["attempt"]
     preset = attempt.claim.preset.model_dump_json()
-    damage = json.dumps(parameters["damage"])
-    build = attempt.tools.capabilities.build
-    return _key("plan", *_looked_at(attempt), PLANNER, preset, build, damage)
+    able = attempt.tools.capabilities.model_dump_json()
+    return _key("plan", *_looked_at(attempt), PLANNER, preset, able, parameters["damage"])
 
 
 def inspect_key(_context: object, parameters: dict[str, Any]) -> str:

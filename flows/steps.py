@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import task
 from pydantic import TypeAdapter
 
@@ -27,7 +25,8 @@ from darkstream.stages.attempt import Attempt
 from flows.caching import inspect_key, plan_key, probe_key, validate_key
 from flows.wiring import CACHED, FRESH
 
-Json = dict[str, Any]
+Json = str
+"""A value of the model as JSON: small to keep, and Prefect does not look for futures in it."""
 
 DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
 FINDINGS: TypeAdapter[tuple[Finding, ...]] = TypeAdapter(tuple[Finding, ...])
@@ -46,37 +45,37 @@ def identify_source(attempt: Attempt) -> tuple[SourceFile, Identity]:
 def probe_source(attempt: Attempt, found: tuple[SourceFile, Identity]) -> Json:
     """Look into the source; cached by its content."""
     with attempt.step("probe"):
-        return probe.probe(attempt.tools, found[0]).model_dump(mode="json")
+        return probe.probe(attempt.tools, found[0]).model_dump_json()
 
 
 @task(name="validate", task_run_name="validate {attempt}", cache_key_fn=validate_key, **CACHED)
 def validate_media(attempt: Attempt, media: Json) -> Json:
     """Judge what is wrong with the source; cached by its content."""
     with attempt.step("validate"):
-        report = validate.validate(attempt.tools, MediaInfo.model_validate(media))
-        return report.model_dump(mode="json")
+        report = validate.validate(attempt.tools, MediaInfo.model_validate_json(media))
+        return report.model_dump_json()
 
 
 @task(name="plan", task_run_name="plan {attempt}", cache_key_fn=plan_key, **CACHED)
-def make_plan(attempt: Attempt, media: Json, report: Json, damage: list[Json]) -> Json:
+def make_plan(attempt: Attempt, media: Json, report: Json, damage: Json) -> Json:
     """Decide what is done; cached by content, preset and ffmpeg build."""
     with attempt.step("plan"):
         decision = plan.plan(
             attempt.tools,
             attempt.claim.preset,
-            MediaInfo.model_validate(media),
-            ValidationReport.model_validate(report),
-            FINDINGS.validate_python(damage),
+            MediaInfo.model_validate_json(media),
+            ValidationReport.model_validate_json(report),
+            FINDINGS.validate_json(damage),
         )
-        return decision.model_dump(mode="json")
+        return decision.model_dump_json()
 
 
 @task(name="inspect", task_run_name="inspect {attempt}", cache_key_fn=inspect_key, **CACHED)
-def inspect_source(attempt: Attempt, media: Json, decision: Json) -> list[Json]:  # noqa: ARG001 - wires the graph
+def inspect_source(attempt: Attempt, media: Json, decision: Json) -> Json:  # noqa: ARG001 - wires the graph
     """Decode a source that is to stay as it is, to its end; cached by its content."""
     with attempt.step("inspect"):
-        found = measure.inspect(attempt, MediaInfo.model_validate(media))
-        return [finding.model_dump(mode="json") for finding in found]
+        found = measure.inspect(attempt, MediaInfo.model_validate_json(media))
+        return FINDINGS.dump_json(found).decode()
 
 
 @task(name="encode", task_run_name="encode {attempt}", **FRESH)
@@ -124,4 +123,4 @@ def keep_source(attempt: Attempt, decision: Json, hard_link: bool) -> publish.Pu
 
 
 def _as_plan(decision: Json) -> EncodePlan:
-    return EncodePlan.model_validate(decision)
+    return EncodePlan.model_validate_json(decision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from prefect.futures import PrefectConcurrentFuture
@@ -9,7 +10,6 @@ from prefect.futures import PrefectConcurrentFuture
 from darkstream.errors import VerificationFailed
 from darkstream.model.base import JobId
 from darkstream.model.job import ContentKey, Outcome, Reservation
-from darkstream.model.media import Finding
 from darkstream.model.plan import EncodePlan, Reject, Skip
 from darkstream.stages.attempt import Attempt
 from darkstream.stages.ending import decided, done, skipped
@@ -29,6 +29,8 @@ from flows.progress import watch
 from flows.wiring import submit
 
 _Future = PrefectConcurrentFuture[Any]
+_NOTHING = "[]"
+"""No findings."""
 
 
 def walk(attempt: Attempt) -> Outcome | None:
@@ -39,43 +41,39 @@ def walk(attempt: Attempt) -> Outcome | None:
     found = submit(steps.identify_source, attempt)
     attempt.source, attempt.identity = found.result()
     media = submit(steps.probe_source, attempt, found)
-    attempt.media = media.result()
+    attempt.media = json.loads(media.result())
     report = submit(steps.validate_media, attempt, media)
     report.result()
-    damage: tuple[Finding, ...] = ()
+    damage = _NOTHING
     while True:
-        decision = submit(steps.make_plan, attempt, media, report, _dump(damage))
+        decision = submit(steps.make_plan, attempt, media, report, damage)
         chosen = _take_plan(attempt, decision)
         if isinstance(chosen, EncodePlan):
             ending = _convert(attempt, chosen, decision)
         else:
             ending = _leave_alone(attempt, chosen, media, decision)
-        if not isinstance(ending, tuple):
+        if not isinstance(ending, str):
             return ending
         # What was to be left or copied as it is turned out to be damaged: plan again, knowing it.
-        if damage:
+        if damage != _NOTHING:
             raise VerificationFailed("the source is damaged, and what could be made of it as well")
         damage = ending
 
 
-def _dump(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
-    return [finding.model_dump(mode="json") for finding in findings]
-
-
 def _take_plan(attempt: Attempt, decision: _Future) -> EncodePlan | Skip | Reject:
-    attempt.plan = decision.result()
-    chosen = steps.DECISION.validate_python(attempt.plan)
+    chosen = steps.DECISION.validate_json(decision.result())
+    attempt.plan = json.loads(decision.result())
     attempt.findings = chosen.findings
     return chosen
 
 
 def _leave_alone(
     attempt: Attempt, chosen: Skip | Reject, media: _Future, decision: _Future
-) -> Outcome | tuple[Finding, ...]:
+) -> Outcome | steps.Json:
     if isinstance(chosen, Reject):
         return decided(attempt, chosen)
     inspected = submit(steps.inspect_source, attempt, media, decision)
-    if found := steps.FINDINGS.validate_python(inspected.result()):
+    if (found := inspected.result()) != _NOTHING:
         return found
     return decided(attempt, chosen, _keep(attempt, decision, chosen.on_skip))
 
@@ -90,7 +88,7 @@ def _keep(
 
 def _convert(
     attempt: Attempt, chosen: EncodePlan, decision: _Future
-) -> Outcome | tuple[Finding, ...] | None:
+) -> Outcome | steps.Json | None:
     key = attempt.key = key_of(attempt.content, chosen)
     refused: tuple[JobId, ...] = ()
     while True:
@@ -117,7 +115,7 @@ def _reuse(
 
 def _encode(
     attempt: Attempt, chosen: EncodePlan, key: ContentKey, decision: _Future
-) -> Outcome | tuple[Finding, ...]:
+) -> Outcome | steps.Json:
     with workplace(attempt, key) as directory:
         encoding = submit(steps.encode_source, attempt, decision, directory)
         watch(attempt, encoding)
@@ -129,7 +127,7 @@ def _encode(
         verifying = submit(steps.verify_output, attempt, decision, encoding)
         verification = verifying.result()
         if verification.damaged_source:
-            return verification.findings
+            return steps.FINDINGS.dump_json(verification.findings).decode()
         note_verification(attempt, verification)
         publishing = submit(steps.publish_output, attempt, decision, encoding, verifying)
         reason = reason_of(chosen, attempt.findings)

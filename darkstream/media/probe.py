@@ -9,12 +9,14 @@ import stat
 import struct
 import sys
 import threading
-from pathlib import Path
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
-from darkstream.errors import SourceRejected, SourceUnreadable, SourceVanished
-from darkstream.media.process import Servant
+from pydantic import ValidationError
+
+from darkstream.errors import SourceRejected, SourceUnreadable, SourceVanished, ToolMissing
+from darkstream.media.process import Servant, shell_quote
 from darkstream.media.sandbox import Sandbox
 from darkstream.model.media import MediaInfo
 from darkstream.model.paths import display
@@ -22,6 +24,13 @@ from darkstream.settings import MediaSettings
 
 _FILES_A_CHILD = 200
 _MEMORY_BYTES = 4 << 30
+_ANSWER_BYTES = 64 << 20
+_PROGRAM = """
+import sys
+sys.path.extend({paths!r})
+from darkstream.media.prober.child import serve
+serve({descriptor}, {pixels})
+"""
 
 
 class Prober:
@@ -55,11 +64,17 @@ class Prober:
         with self._lock:
             self._end()
 
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, while there is one."""
+        return None if self._child is None else self._child[0].pid
+
     def probe(self, path: bytes) -> MediaInfo:
         """What is in a file.
 
         Raises SourceVanished, SourceUnreadable, and SourceRejected with a sentence that says why
-        where there is nothing DarkStream could convert.
+        where there is nothing DarkStream could convert; ToolMissing where the prober itself cannot
+        run here.
         """
         descriptor = _open(path)
         try:
@@ -69,16 +84,19 @@ class Prober:
             os.close(descriptor)
         if "refused" in answer:
             raise SourceRejected(answer["refused"])
-        return MediaInfo.model_validate(answer["media"])
+        try:
+            return MediaInfo.model_validate(answer.get("media"))
+        except ValidationError as error:
+            raise SourceRejected(f"the prober could make no sense of {display(path)}") from error
 
     def _ask(self, descriptor: int, path: bytes) -> dict[str, Any]:
+        """Ask the child; its death is the file's fault only if a fresh child dies of it too."""
         if self._files >= _FILES_A_CHILD:
             self._end()
+        fresh = self._child is None
         peer = self._peer()
         try:
-            socket.send_fds(peer, [b"probe"], [descriptor])
-            (length,) = struct.unpack("!I", _receive(peer, 4))
-            answer: dict[str, Any] = json.loads(_receive(peer, length))
+            answer = _exchange(peer, descriptor)
         except TimeoutError as error:
             self._end()
             raise SourceRejected(
@@ -86,7 +104,12 @@ class Prober:
             ) from error
         except (OSError, EOFError, ValueError) as error:
             self._end()
-            raise SourceRejected(f"the prober crashed on {display(path)}") from error
+            if fresh:
+                raise SourceRejected(f"the prober crashed on {display(path)}") from error
+            return self._ask(descriptor, path)
+        except BaseException:
+            self._end()
+            raise
         self._files += 1
         if answer.get("spent"):
             self._end()
@@ -94,31 +117,65 @@ class Prober:
 
     def _peer(self) -> socket.socket:
         if self._child is None:
-            ours, theirs = socket.socketpair()
-            with theirs:
-                process = Servant(
-                    self._command(theirs.fileno()),
-                    memory_bytes=_MEMORY_BYTES,
-                    pass_fds=(theirs.fileno(),),
-                )
-            ours.settimeout(self._settings.probe_s)
-            self._child, self._files = (process, ours), 0
+            self._child, self._files = self._start(), 0
         return self._child[1]
 
+    def _start(self) -> tuple[Servant, socket.socket]:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = self._command(theirs.fileno())
+            servant = Servant(command, memory_bytes=_MEMORY_BYTES, pass_fds=(theirs.fileno(),))
+        ours.settimeout(self._settings.probe_s)
+        try:
+            _receive(ours, 1)
+        except (OSError, EOFError) as error:
+            ours.close()
+            raise ToolMissing(
+                f"the prober cannot start here (exit code {servant.end(1.0)}); see why with: "
+                f"{shell_quote(command)}"
+            ) from error
+        return servant, ours
+
     def _command(self, descriptor: int) -> list[bytes]:
-        script = Path(__file__).with_name("prober_child.py")
-        python = [sys.executable, "-I", str(script), str(descriptor)]
-        places = {sys.prefix, sys.base_prefix, os.path.dirname(os.path.realpath(sys.executable))}
-        read = sorted(os.fsencode(place) for place in places if not place.startswith("/usr"))
-        argv = [os.fsencode(word) for word in (*python, str(self._settings.max_pixels))]
-        return self._sandbox.wrap(argv, read=[*read, os.fsencode(script)])
+        python = os.path.realpath(sys.executable)
+        places = [*_find_package("av"), *_find_package("darkstream")]
+        code = _PROGRAM.format(
+            paths=sorted({os.path.dirname(place) for place in places}),
+            descriptor=descriptor,
+            pixels=self._settings.max_pixels,
+        )
+        read = {python, sys.base_prefix, *places}
+        return self._sandbox.wrap(
+            [python, "-I", "-S", "-c", code],
+            read=sorted(os.fsencode(path) for path in read if not path.startswith("/usr")),
+        )
 
     def _end(self) -> None:
         if self._child is not None:
-            process, peer = self._child
+            servant, peer = self._child
             self._child = None
             peer.close()
-            process.end()
+            servant.end()
+
+
+def _find_package(name: str) -> list[str]:
+    """The directories of a package, not imported here, and of the libraries its wheel brings."""
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise ToolMissing(f"the Python package {name} is not installed: install darkstream again")
+    places = [os.path.abspath(place) for place in spec.submodule_search_locations]
+    return [*places, *filter(os.path.isdir, [place + ".libs" for place in places])]
+
+
+def _exchange(peer: socket.socket, descriptor: int) -> dict[str, Any]:
+    socket.send_fds(peer, [b"probe"], [descriptor])
+    (length,) = struct.unpack("!I", _receive(peer, 4))
+    if length > _ANSWER_BYTES:
+        raise ValueError("an answer that long is no answer")
+    answer = json.loads(_receive(peer, length))
+    if not isinstance(answer, dict):
+        raise ValueError("the answer is no object")  # noqa: TRY004 - it came over a wire
+    return answer
 
 
 def _receive(peer: socket.socket, count: int) -> bytes:

@@ -144,10 +144,13 @@ class Servant:
         """Its process id."""
         return self._process.pid
 
-    def end(self) -> int:
-        """Kill it, if it still runs; returns its exit code (negative: the signal)."""
-        self._process.kill()
-        code = self._process.wait()
+    def end(self, grace_s: float = 0.0) -> int:
+        """Kill it, if it still runs after a grace; returns its exit code (negative: the signal)."""
+        try:
+            code = self._process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
         if self._lifeline is not None:
             self._lifeline.close()
         return code

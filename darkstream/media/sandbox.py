@@ -27,7 +27,7 @@ _SYSTEM = (
 _NAMESPACES = tuple(
     b"--unshare-" + name for name in (b"ipc", b"pid", b"net", b"uts", b"cgroup-try")
 )
-_READ_ALL = (b"--cap-drop", b"ALL", b"--cap-add", b"CAP_DAC_READ_SEARCH")
+_READ_ALL = (b"--cap-add", b"CAP_DAC_READ_SEARCH")
 _DEVICE_VARIABLES = re.compile(rb"(CUDA|NVIDIA|LIBVA|ONEVPL|MFX)_\w+")
 _ADVICE = "install bubblewrap (Debian: apt-get install bubblewrap) and allow user namespaces"
 
@@ -75,16 +75,17 @@ class Sandbox:
         command = [os.fsencode(word) for word in argv]
         if self.program is None:
             return command
-        sources = list(read)
+        sources = [*_program_paths(command[0]), *read]
         hidden = os.geteuid() == 0 and any(map(_is_closed_to_others, sources))
         return [
             self.program,
+            *(b"--cap-drop", b"ALL"),
             *((*_NAMESPACES, *_READ_ALL) if hidden else (b"--unshare-all",)),
             # Without a bwrap between us and the tool, its CPU time reaches our accounts.
             *(b"--die-with-parent", b"--new-session", b"--as-pid-1"),
             *_environment(),
             *(b"--proc", b"/proc", b"--dev", b"/dev", b"--tmpfs", b"/tmp"),
-            *_binds(b"--ro-bind", [*_existing(_SYSTEM), *_program_paths(command[0]), *sources]),
+            *_binds(b"--ro-bind", [*_existing(_SYSTEM), *sources]),
             *_binds(b"--bind", write),
             *_binds(b"--dev-bind", devices),
             *(b"--chdir", b"/", b"--"),
@@ -118,7 +119,7 @@ def _program_paths(name: bytes) -> list[bytes]:
 
 
 def _is_closed_to_others(path: bytes) -> bool:
-    """Whether it is there, and somebody who is neither owner nor root could not open it."""
+    """Whether it is there, and a root without power over other users could not open it."""
     try:
         return not _allows_others(path, stat.S_IROTH) or any(
             not _allows_others(parent, stat.S_IXOTH) for parent in _parents(path)
@@ -129,7 +130,7 @@ def _is_closed_to_others(path: bytes) -> bool:
 
 def _allows_others(path: bytes, bit: int) -> bool:
     found = os.stat(path)
-    return found.st_uid == 0 or bool(found.st_mode & bit)
+    return bool(found.st_mode & (bit << 6 if found.st_uid == 0 else bit))
 
 
 def _parents(path: bytes) -> Iterator[bytes]:

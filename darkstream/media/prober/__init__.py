@@ -1,0 +1,1 @@
+"""The isolated half of probing: runs caged, imports PyAV and the standard library alone."""

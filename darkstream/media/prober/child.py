@@ -1,0 +1,79 @@
+"""The caged child: gets each file as an open descriptor, answers one JSON object a file.
+
+Protocol on the socket: one byte out when it is ready; then one descriptor in (SCM_RIGHTS), one
+4-byte length and JSON out, until the other end is closed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from typing import Any, BinaryIO
+
+import av
+import av.logging
+
+from darkstream.media.prober.describe import describe
+from darkstream.media.prober.head import Refused, check_head
+from darkstream.media.prober.layout import Layout, read_layout
+
+_DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,live_flv,ogg,asf,rm,mxf,"
+    "nut,dv,gxf,ivf,h264,hevc,av1,obu,m4v,vc1,yuv4mpegpipe,aac,ac3,eac3,aiff,amr,amrnb,amrwb,ape,"
+    "caf,dts,dtshd,flac,mp3,wav,w64,wv,tta,loas,truehd,mjpeg,gif,swf,wtv,nsv,vob,4xm,bink,smk"
+)
+"""What may read a file: never a demuxer that opens others (concat, hls, dash, image2 …)."""
+_OPTIONS = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"}
+
+
+def serve(descriptor: int, max_pixels: int) -> None:
+    """Answer probes on a socket until its other end is closed."""
+    av.logging.set_level(av.logging.PANIC)
+    with socket.socket(fileno=descriptor) as peer:
+        peer.sendall(b"!")
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(peer, 16, 1)
+            if not message:
+                return
+            with os.fdopen(descriptors[0], "rb", buffering=1 << 16) as stream:
+                answer = json.dumps(_answer(stream, max_pixels)).encode()
+            peer.sendall(struct.pack("!I", len(answer)) + answer)
+
+
+def _answer(stream: BinaryIO, max_pixels: int) -> dict[str, Any]:
+    """`media`, or `refused` with a sentence; `spent` where libav met an error on the way."""
+    try:
+        return {"media": _probe(stream, max_pixels)}
+    except Refused as error:
+        return {"refused": str(error), "spent": error.__cause__ is not None}
+    except (av.error.FFmpegError, ValueError, OverflowError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return {"refused": f"no video or audio could be read from it ({reason})", "spent": True}
+
+
+def _probe(stream: BinaryIO, max_pixels: int) -> dict[str, Any]:
+    size = os.fstat(stream.fileno()).st_size
+    check_head(stream, size)
+    layout = read_layout(stream, size)
+    stream.seek(0)
+    try:
+        with av.open(stream, mode="r", options=_OPTIONS, metadata_errors="replace") as container:
+            return describe(container, layout, size, max_pixels)
+    except av.error.FFmpegError as error:
+        if reason := _explain(layout):
+            raise Refused(reason) from error
+        raise
+
+
+def _explain(layout: Layout) -> str | None:
+    """Why libav could not open it, where the file's own structure tells."""
+    if layout.encrypted:
+        return "it is encrypted (DRM), which DarkStream does not undo"
+    if layout.is_iso and not layout.has_index:
+        why = "its boxes are damaged" if layout.broken else "it was not recorded or copied whole"
+        return f"its index (moov) is missing: {why}"
+    if layout.missing_bytes:
+        return f"it is cut off: {layout.missing_bytes} bytes of it are missing"
+    return None

@@ -1,0 +1,103 @@
+"""One opened container as the JSON of a MediaInfo."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from darkstream.media.prober.head import Refused
+from darkstream.media.prober.layout import Layout
+from darkstream.media.prober.packets import look_inside
+from darkstream.media.prober.streams import describe_stream, seconds, text
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.container.core import Chapter
+
+_REVISION = 2
+"""Counts up with every change of what the prober answers: part of every cache key."""
+_FAMILIES = {"mpegts": "mpegts", "avi": "avi", "flv": "flv", "ogg": "ogg", "asf": "asf"}
+_AUDIO = frozenset(
+    (
+        *("aac", "ac3", "aiff", "amr", "ape", "caf", "dts", "eac3", "flac", "mp3"),
+        *("tta", "w64", "wav", "wv"),
+    )
+)
+_CLOCK = Fraction(1, av.time_base)
+
+
+def describe(
+    container: InputContainer, layout: Layout, size: int, max_pixels: int
+) -> dict[str, Any]:
+    """Everything there is to say of a file; raises Refused where there is nothing to convert."""
+    groups: dict[str, list[dict[str, Any]]] = {
+        group: [] for group in ("video", "audio", "subtitles", "attachments")
+    }
+    for stream in container.streams:
+        group, described = describe_stream(stream, layout, max_pixels)
+        groups[group].append(described)
+    if not groups["video"] and not groups["audio"]:
+        raise Refused("it holds neither video nor audio")
+    encrypted = layout.encrypted or any("enc_key_id" in s.metadata for s in container.streams)
+    seen = look_inside(container, groups, size)
+    if not seen.packets and not encrypted:
+        raise Refused("it has a header but no picture or sound (no samples)")
+    formats = container.format.name.split(",")
+    return {
+        "formats": formats,
+        "container": _family(formats, container.metadata),
+        "size_bytes": size,
+        "duration": _duration(container, groups),
+        "start": seconds(container.start_time, _CLOCK),
+        "bit_rate": container.bit_rate or None,
+        "faststart": layout.faststart,
+        "encrypted": encrypted,
+        "chapters": [_chapter(chapter) for chapter in container.chapters()],
+        "title": text(container.metadata.get("title")),
+        "findings": _findings(max(layout.missing_bytes, seen.missing_bytes)),
+        "prober": _version(),
+        **groups,
+    }
+
+
+def _version() -> str:
+    library = ".".join(map(str, av.library_versions["libavformat"]))
+    return f"darkstream {_REVISION}, pyav {av.__version__}, libavformat {library}"
+
+
+def _family(formats: list[str], metadata: dict[str, str]) -> str:
+    first = formats[0]
+    if first == "mov":
+        brand = metadata.get("major_brand", "").strip()
+        return "mov" if brand in {"", "qt"} else "mp4"
+    if first == "matroska":
+        return "webm" if metadata.get("DOCTYPE") == "webm" else "matroska"
+    return _FAMILIES.get(first, "audio" if first in _AUDIO else "other")
+
+
+def _duration(container: InputContainer, groups: dict[str, list[dict[str, Any]]]) -> str | None:
+    """The container's, unless only a data or timecode track makes it as long as that."""
+    whole = seconds(container.duration, _CLOCK)
+    tracks = [*groups["video"], *groups["audio"], *groups["subtitles"]]
+    data = any(other["kind"] in {"data", "timecode"} for other in groups["attachments"])
+    if whole is None or not data or any(track["duration"] is None for track in tracks):
+        return whole
+    return str(max(Fraction(track["duration"]) for track in tracks))
+
+
+def _chapter(chapter: Chapter) -> dict[str, Any]:
+    base = Fraction(chapter["time_base"] or 1)
+    return {
+        "start": str(chapter["start"] * base),
+        "end": str(chapter["end"] * base),
+        "title": text(chapter["metadata"].get("title")),
+    }
+
+
+def _findings(missing_bytes: int) -> list[dict[str, str]]:
+    if not missing_bytes:
+        return []
+    message = f"the file ends {missing_bytes} bytes before its own index says"
+    return [{"code": "truncated", "severity": "repairable", "message": message}]

@@ -1,0 +1,120 @@
+"""What a file's own structure says that libav does not: sizes past its end, order, encryption."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from darkstream.media.prober.boxes import Box, is_iso, walk_boxes
+
+_ENCRYPTED = {b"encv", b"enca", b"encs", b"enct", b"drms", b"drmi", b"p608"}
+_DOLBY_VISION = {b"dvcC", b"dvvC", b"dvwC"}
+_LARGE = {b"moov", b"moof", b"mdat"}
+_SEGMENT, _UNKNOWN_SIZE = b"\x18\x53\x80\x67", (1 << 56) - 1
+_SEARCHED_BYTES = 1 << 20
+
+
+@dataclass
+class Track:
+    """One `trak` box: its sample entry's four letters, and its Dolby Vision profile."""
+
+    tag: str = ""
+    dolby_vision: int | None = None
+
+
+@dataclass
+class Layout:
+    """The structure of one file.
+
+    `missing_bytes` is what it declares past its end; `broken`: its boxes end before the file does.
+    """
+
+    is_iso: bool = False
+    has_index: bool = False
+    faststart: bool | None = None
+    encrypted: bool = False
+    missing_bytes: int = 0
+    broken: bool = False
+    tracks: list[Track] = field(default_factory=list)
+
+
+def read_layout(stream: BinaryIO, size: int) -> Layout:
+    """Look at the boxes (ISO/IEC 14496-12), elements (RFC 9559) or chunks of a file."""
+    stream.seek(0)
+    head = stream.read(64)
+    if is_iso(head):
+        return _read_iso(stream, size)
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        return _read_matroska(stream, size)
+    if head.startswith(b"RIFF"):
+        declared = struct.unpack_from("<I", head, 4)[0] + 8
+        known = 8 < declared < 1 << 32
+        return Layout(missing_bytes=max(0, declared - size) if known else 0)
+    return Layout()
+
+
+def _read_iso(stream: BinaryIO, size: int) -> Layout:
+    layout = Layout(is_iso=True)
+    places: dict[bytes, int] = {}
+    end = 0
+    for box in walk_boxes(stream, size):
+        if box.depth == 0:
+            end = box.end
+            places.setdefault(box.kind, box.position)
+            if box.kind in _LARGE:
+                layout.missing_bytes = max(layout.missing_bytes, box.end - size)
+        _note(box, layout, stream)
+    layout.has_index, layout.broken = b"moov" in places, end + 8 <= size
+    if {b"moov", b"mdat"} <= places.keys():
+        layout.faststart = places[b"moov"] < places[b"mdat"]
+    return layout
+
+
+def _note(box: Box, layout: Layout, stream: BinaryIO) -> None:
+    if box.kind in _ENCRYPTED and box.parent == b"stsd":
+        layout.encrypted = True
+    if box.kind == b"trak":
+        layout.tracks.append(Track())
+    elif layout.tracks and box.parent == b"stsd":
+        track = layout.tracks[-1]
+        track.tag = track.tag or box.kind.decode("ascii", "replace")
+    elif layout.tracks and box.kind in _DOLBY_VISION:
+        stream.seek(box.position + box.header)
+        layout.tracks[-1].dolby_vision = _profile(stream.read(3))
+
+
+def _profile(record: bytes) -> int | None:
+    """The profile in a Dolby Vision configuration record: seven bits after two version bytes."""
+    return record[2] >> 1 if len(record) >= 3 else None
+
+
+def _read_matroska(stream: BinaryIO, size: int) -> Layout:
+    stream.seek(0)
+    head = stream.read(_SEARCHED_BYTES)
+    layout = Layout(tracks=_matroska_dolby_vision(head))
+    start = head.find(_SEGMENT, 0, 4096)
+    if start >= 0:
+        length, width = _vint(head, start + 4)
+        if length != _UNKNOWN_SIZE and width:
+            layout.missing_bytes = max(0, start + 4 + width + length - size)
+    return layout
+
+
+def _vint(data: bytes, position: int) -> tuple[int, int]:
+    """A variable-length integer and its width; all ones (unknown) is given as 2**56-1."""
+    if position >= len(data) or data[position] == 0:
+        return 0, 0
+    width = 9 - data[position].bit_length()
+    value = int.from_bytes(data[position : position + width], "big") & ((1 << 7 * width) - 1)
+    return (_UNKNOWN_SIZE if value == (1 << 7 * width) - 1 else value), width
+
+
+def _matroska_dolby_vision(head: bytes) -> list[Track]:
+    """The profile in the first BlockAdditionMapping of Dolby Vision, for the first track."""
+    found = min((place for kind in _DOLBY_VISION if (place := head.find(kind)) >= 0), default=-1)
+    record = head.find(b"\x41\xed", found, found + 16) if found >= 0 else -1
+    if record < 0:
+        return []
+    _, width = _vint(head, record + 2)
+    return [Track(dolby_vision=_profile(head[record + 2 + width : record + 5 + width]))]

@@ -1,0 +1,158 @@
+"""What only the packets tell: whether streams decode, how regular their clock is, side data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import islice, pairwise
+from statistics import median_low
+from typing import TYPE_CHECKING, Any, cast
+
+import av
+
+from darkstream.media.prober.picture import describe_frame
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.index import IndexEntries, IndexEntry
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.frame import VideoFrame
+
+_TRIES = 200
+_AUDIO_TRIES = 12
+_TIMES = 60
+_INDEX_TIMES = 5_000
+_INDEX_TAIL = 64
+_IRREGULAR_SHARE = 100
+"""More than one step in this many that differs makes a rate variable."""
+
+
+@dataclass
+class Seen:
+    """What was met: packets with content, and bytes that the index declares past the end."""
+
+    packets: int = 0
+    missing_bytes: int = 0
+
+
+@dataclass
+class _Look:
+    """How far the look at one stream is."""
+
+    described: dict[str, Any]
+    video: bool
+    times: list[int] = field(default_factory=list)
+    tries: int = 0
+    decoded: bool = False
+
+    @property
+    def done(self) -> bool:
+        if not self.video:
+            return self.decoded or self.tries >= _AUDIO_TRIES
+        return len(self.times) >= _TIMES and (self.decoded or self.tries >= _TRIES)
+
+
+def look_inside(
+    container: InputContainer, groups: dict[str, list[dict[str, Any]]], size: int
+) -> Seen:
+    """Decode the first frame of every stream and complete its description."""
+    looks = {
+        described["index"]: _Look(described, video)
+        for group, video in (("video", True), ("audio", False))
+        for described in groups[group]
+    }
+    streams = [stream for stream in container.streams if stream.index in looks]
+    seen = Seen(missing_bytes=_missing_bytes(streams, size))
+    for count, packet in enumerate(_packets(container, streams)):
+        seen.packets += bool(packet.size)
+        _note(packet, looks[packet.stream.index])
+        if all(look.done for look in looks.values()) or count > _TRIES * len(streams):
+            break
+    for stream in streams:
+        _conclude(looks[stream.index], stream)
+    return seen
+
+
+def _packets(container: InputContainer, streams: list[Stream]) -> Iterator[Packet[Stream]]:
+    try:
+        yield from container.demux(streams)
+    except av.error.FFmpegError:
+        return  # the packets until here are what there is
+
+
+def _note(packet: Packet[Stream], look: _Look) -> None:
+    if look.video and packet.pts is not None:
+        look.times.append(packet.pts)
+    if look.decoded or look.done:
+        return
+    look.tries += bool(packet.size)
+    try:
+        frames = packet.decode()
+    except (av.error.FFmpegError, ValueError):
+        return
+    if frames:
+        look.decoded = True
+        if look.video:
+            describe_frame(cast("VideoFrame", frames[0]), look.described)
+
+
+def _conclude(look: _Look, stream: Stream) -> None:
+    described = look.described
+    if not look.video:
+        # A track that starts later than we looked is not a broken one.
+        described["decoded"] = look.decoded or look.tries == 0
+        return
+    described["decoded"] = look.decoded
+    described["variable_rate"] = _is_variable(_steps(_index_times(stream) or look.times))
+    described["average_rate"] = _average(described["average_rate"], look.times, stream.time_base)
+
+
+def _index_times(stream: Stream) -> list[int]:
+    """Times of an index that lists every packet, as MP4's does; else nothing."""
+    index = stream.index_entries
+    if not stream.frames or len(index) != stream.frames:
+        return []
+    return [entry.timestamp for entry in islice(index, _INDEX_TIMES)]
+
+
+def _steps(times: list[int]) -> list[int]:
+    """Distances in order of display; the newest pictures may still miss their neighbours."""
+    steps = [after - before for before, after in pairwise(sorted(set(times)))]
+    return steps[1:-2] if len(steps) > 8 else steps
+
+
+def _is_variable(steps: list[int]) -> bool:
+    if len(steps) < 2:
+        return False
+    usual = median_low(steps)
+    odd = sum(abs(step - usual) > max(1, usual // 8) for step in steps)
+    return odd * _IRREGULAR_SHARE > len(steps)
+
+
+def _average(declared: str | None, times: list[int], base: Fraction | None) -> str | None:
+    """The declared rate, unless the pictures come at quite another one (a clock's, say)."""
+    ordered = sorted(set(times))
+    if len(ordered) < 8 or not base:
+        return declared
+    measured = (len(ordered) - 1) / ((ordered[-1] - ordered[0]) * Fraction(base))
+    if declared is not None and Fraction(2, 3) < Fraction(declared) / measured < Fraction(3, 2):
+        return declared
+    return str(measured.limit_denominator(1001))
+
+
+def _missing_bytes(streams: list[Stream], size: int) -> int:
+    """Bytes past the end of the file in which the index says packets are."""
+    ends = [
+        entry.pos + entry.size
+        for stream in streams
+        for entry in _tail(stream.index_entries)
+        if entry.size > 0
+    ]
+    return max(0, max(ends, default=0) - size)
+
+
+def _tail(index: IndexEntries) -> list[IndexEntry]:
+    count = len(index)
+    return [index[place] for place in range(max(0, count - _INDEX_TAIL), count)]

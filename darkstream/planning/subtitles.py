@@ -90,8 +90,8 @@ def _is_file(attachment: Attachment) -> bool:
 
 def _chapter_track(media: MediaInfo) -> tuple[int, ...]:
     """The text track that an MP4 with chapters keeps their titles in: a part of them."""
-    data = tuple(a.index for a in media.attachments if a.kind == "data")
-    return data if media.chapters and len(data) == 1 else ()
+    texts = (a for a in media.attachments if a.kind == "data" and a.tag in {None, "text"})
+    return tuple(a.index for a in texts) if media.chapters else ()
 
 
 def _cover_fits(attachment: Attachment, container: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +18,16 @@ from darkstream.catalog.schema import meta
 from darkstream.errors import SettingsError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK = 0x6461726B  # 'dark': the key of PostgreSQL's advisory lock
+_TAKE_TURN = text("SELECT pg_advisory_xact_lock(1684107883)")  # 'dark'
 
 
 class Database:
     """Short transactions on one database; thread-safe.
 
-    SQLite runs in WAL mode with `synchronous=NORMAL`: a commit survives the end of the process,
-    however it ends; a power cut may take the last ones, never the database's integrity.
+    Writers follow one another on both databases, so that none decides on what another changes:
+    SQLite can do no other, and on PostgreSQL an advisory lock buys the same. SQLite runs in WAL
+    mode with `synchronous=NORMAL`: a commit survives the end of the process, however it ends; a
+    power cut may take the last ones, never the database's integrity.
     """
 
     def __init__(self, url: str) -> None:
@@ -40,6 +43,7 @@ class Database:
         self.engine = create_engine(self.url, pool_pre_ping=not self.is_sqlite)
         if self.is_sqlite:
             _tune_sqlite(self.engine)
+        self._turn = threading.Lock()
         self._clock = text(
             "SELECT (julianday('now') - 2440587.5) * 86400.0"
             if self.is_sqlite
@@ -48,8 +52,15 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction that may write."""
-        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        """One transaction that may write; no other one runs meanwhile, in any process."""
+        # SQLite's own waiting is a poll that starves; threads of one process queue up here.
+        with (
+            self._turn,
+            self.engine.connect().execution_options(writes=True) as connection,
+            connection.begin(),
+        ):
+            if not self.is_sqlite:
+                connection.execute(_TAKE_TURN)
             yield connection
 
     @contextmanager
@@ -69,8 +80,6 @@ class Database:
         if self.is_sqlite:
             _enable_wal(self.engine)
         with self.write() as connection:
-            if not self.is_sqlite:
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
             command.upgrade(self.alembic_config(connection), "head")
             return _uuid(connection)
 

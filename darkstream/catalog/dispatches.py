@@ -11,13 +11,12 @@ from sqlalchemy import Connection, Row, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from darkstream.catalog.database import Database
-from darkstream.catalog.records import ENDED, WAITING, end_jobs, queue_of
+from darkstream.catalog.queue import lose
+from darkstream.catalog.records import ENDED, UNFINISHED, cancel_jobs, queue_of
 from darkstream.catalog.schema import dispatches, jobs, scans
 from darkstream.model.base import DispatchId, JobId
 from darkstream.model.job import DispatchOrder, JobStatus
 
-_AGEING_S = 600.0
-"""Waiting this long counts as one point of priority more, so that bulk is not starved."""
 _LOOKAHEAD = 2_000
 
 
@@ -95,7 +94,7 @@ class Dispatches:
             lose_dispatch(connection, now, dispatch, reason, self._max_attempts)
 
     def lose_flow_run(self, flow_run: str, reason: str) -> None:
-        """As `lose`, by the Prefect flow run; a scan it walked is queued again."""
+        """As `lose`, by the Prefect flow run; a scan it walked, or was to walk, is queued again."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             for dispatch in connection.scalars(
@@ -107,7 +106,7 @@ class Dispatches:
             # An overdue scan is taken up by the next look for expired ones.
             connection.execute(
                 update(scans)
-                .where(scans.c.flow_run == flow_run, scans.c.status == "running")
+                .where(scans.c.flow_run == flow_run, scans.c.status.in_(("queued", "running")))
                 .values(seen=0.0)
             )
 
@@ -115,13 +114,11 @@ class Dispatches:
         """Somebody cancelled its flow run: its unfinished jobs are cancelled."""
         with self._database.write() as connection:
             now = self._database.now(connection)
-            mine = jobs.c.dispatch_id == dispatch
-            waiting = connection.scalars(
-                select(jobs.c.id).where(mine, jobs.c.status.in_(WAITING))
-            ).all()
-            end_jobs(connection, now, list(waiting), status="cancelled", reason="cancelled")
-            running = update(jobs).where(mine, jobs.c.status == JobStatus.running)
-            if not connection.execute(running.values(cancel_requested=True)).rowcount:
+            unfinished = select(jobs.c.id).where(
+                jobs.c.dispatch_id == dispatch, jobs.c.status.in_(UNFINISHED)
+            )
+            cancel_jobs(connection, now, list(connection.scalars(unfinished)))
+            if connection.scalar(unfinished.limit(1)) is None:
                 _close(connection, now, dispatch)
 
 
@@ -131,27 +128,10 @@ def lose_dispatch(
     """End a dispatch and queue its unfinished jobs again; returns those that were running."""
     _close(connection, now, dispatch)
     rows = connection.execute(
-        select(jobs).where(jobs.c.dispatch_id == dispatch, jobs.c.status.not_in(ENDED))
+        select(jobs).where(jobs.c.dispatch_id == dispatch, jobs.c.status.in_(UNFINISHED))
     ).all()
-    for row in rows:
-        _requeue(connection, now, row, reason, max_attempts)
-    return [JobId(row.id) for row in rows if row.status == JobStatus.running]
-
-
-def _requeue(
-    connection: Connection, now: float, row: Row[Any], reason: str, max_attempts: int
-) -> None:
-    if row.cancel_requested:
-        end_jobs(connection, now, [row.id], status="cancelled", reason="cancelled")
-    elif row.status == JobStatus.running and row.attempts >= max_attempts:
-        text = f"the worker was lost {row.attempts} times, the last time because {reason}"
-        end_jobs(connection, now, [row.id], status="failed", reason=text)
-    else:
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.id == row.id)
-            .values(status="queued", dispatch_id=None, lease_until=None)
-        )
+    lost = [lose(connection, now, row, reason, max_attempts) for row in rows]
+    return [job for job in lost if job is not None]
 
 
 def _close(connection: Connection, now: float, dispatch: int) -> None:
@@ -164,7 +144,6 @@ def _close(connection: Connection, now: float, dispatch: int) -> None:
 
 def _due(connection: Connection, now: float, pool: str) -> Sequence[Row[Any]]:
     blocker = aliased(jobs)
-    aged = jobs.c.priority + (now - jobs.c.created) / _AGEING_S
     query = (
         select(jobs.c.id, jobs.c.priority, jobs.c.cost_s)
         .join(blocker, blocker.c.id == jobs.c.blocked_by, isouter=True)
@@ -174,7 +153,7 @@ def _due(connection: Connection, now: float, pool: str) -> Sequence[Row[Any]]:
             or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now),
             or_(blocker.c.id.is_(None), blocker.c.status.in_(ENDED)),
         )
-        .order_by(aged.desc(), jobs.c.id)
+        .order_by(jobs.c.turn, jobs.c.id)
         .limit(_LOOKAHEAD)
     )
     return connection.execute(query).all()

@@ -8,22 +8,20 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from darkstream.catalog.database import Database
+from darkstream.catalog.queue import insert_jobs, requeue_ended
 from darkstream.catalog.records import (
     ENDED,
-    WAITING,
-    end_jobs,
+    UNFINISHED,
+    cancel_jobs,
     queue_of,
     select_jobs,
     to_job,
 )
-from darkstream.catalog.schema import dispatches, jobs, libraries
+from darkstream.catalog.schema import dispatches, jobs, libraries, turn
 from darkstream.errors import Conflict, NotFound
 from darkstream.model.base import DispatchId, JobId, LibraryId, ScanId
 from darkstream.model.job import Job, JobStatus
 from darkstream.model.preset import Preset
-
-_BYTES_A_SECOND = 400_000
-_LEAST_COST_S = 1.0
 
 
 class Jobs:
@@ -50,21 +48,20 @@ class Jobs:
         """Queue a job; with `flow_run` it is bound to a dispatch of that Prefect flow run."""
         with self._database.write() as connection:
             now = self._database.now(connection)
-            job = insert_job(
-                connection,
-                now,
-                source=source,
-                relative=relative,
-                destination=destination,
-                preset=preset.model_dump_json(),
-                preset_name=preset.name,
-                priority=priority,
-                not_before=None if not_before is None else not_before.timestamp(),
-                library_id=library,
-                scan_id=scan,
-                source_bytes=source_bytes,
-                pool=pool,
-            )
+            values = {
+                "source": source,
+                "relative": relative,
+                "destination": destination,
+                "preset": preset.model_dump_json(),
+                "preset_name": preset.name,
+                "priority": priority,
+                "not_before": None if not_before is None else not_before.timestamp(),
+                "library_id": library,
+                "scan_id": scan,
+                "source_bytes": source_bytes,
+                "pool": pool,
+            }
+            (job,) = insert_jobs(connection, now, [values])
             if flow_run is not None:
                 _bind(connection, now, job, pool=pool, priority=priority, flow_run=flow_run)
             return to_job(_row(connection, job))
@@ -111,7 +108,8 @@ class Jobs:
     def log(self, job: JobId) -> str:
         """What the tools said during its attempts."""
         with self._database.read() as connection:
-            return str(_row(connection, job).log)
+            _row(connection, job)
+            return str(connection.scalar(select(jobs.c.log).where(jobs.c.id == job)))
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""
@@ -123,13 +121,8 @@ class Jobs:
         """End a waiting job now, ask a running one to end; raises Conflict where it has ended."""
         with self._database.write() as connection:
             row = _row(connection, job)
-            if row.status == JobStatus.running:
-                connection.execute(
-                    update(jobs).where(jobs.c.id == job).values(cancel_requested=True)
-                )
-            elif row.status in WAITING:
-                now = self._database.now(connection)
-                end_jobs(connection, now, [job], status="cancelled", reason="cancelled")
+            if row.status in UNFINISHED:
+                cancel_jobs(connection, self._database.now(connection), [job])
             elif row.status != JobStatus.cancelled:
                 raise Conflict(f"job {job} has ended already: it is {row.status}")
             return to_job(_row(connection, job))
@@ -149,36 +142,11 @@ class Jobs:
             row = _row(connection, job)
             if row.status in ENDED:
                 raise Conflict(f"job {job} has ended already: it is {row.status}")
-            connection.execute(update(jobs).where(jobs.c.id == job).values(priority=priority))
+            place = turn(priority, jobs.c.created)
+            connection.execute(
+                update(jobs).where(jobs.c.id == job).values(priority=priority, turn=place)
+            )
             return to_job(_row(connection, job))
-
-
-def insert_job(connection: Connection, now: float, **values: Any) -> int:  # noqa: ANN401 - columns
-    """Insert a queued job and return its id."""
-    size = values.get("source_bytes")
-    cost = _LEAST_COST_S + (size or 0) / _BYTES_A_SECOND
-    statement = insert(jobs).values(status="queued", created=now, cost_s=cost, **values)
-    (job,) = connection.execute(statement).inserted_primary_key or (None,)
-    return int(job)  # type: ignore[arg-type]
-
-
-def requeue_ended(connection: Connection, ids: list[int], *, scan: int | None = None) -> None:
-    """Queue ended jobs again with a new budget of attempts."""
-    values: dict[str, Any] = {
-        "status": "queued",
-        "attempts": 0,
-        "reason": "",
-        "ended": None,
-        "not_before": None,
-        "dispatch_id": None,
-        "blocked_by": None,
-        "cancel_requested": False,
-        "flow_run": None,
-    }
-    if scan is not None:
-        values["scan_id"] = scan
-    for job in ids:
-        connection.execute(update(jobs).where(jobs.c.id == job).values(**values))
 
 
 def _bind(

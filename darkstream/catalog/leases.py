@@ -8,8 +8,9 @@ from sqlalchemy import Connection, Row, select, update
 
 from darkstream.catalog.database import Database
 from darkstream.catalog.dispatches import lose_dispatch
+from darkstream.catalog.queue import lose
 from darkstream.catalog.records import preset_of
-from darkstream.catalog.schema import dispatches, jobs
+from darkstream.catalog.schema import dispatches, jobs, scans
 from darkstream.errors import LeaseLost
 from darkstream.model.base import DispatchId, FencingToken, JobId, LibraryId
 from darkstream.model.job import Claim, JobStatus
@@ -25,7 +26,11 @@ class Leases:
         self._lease = lease
 
     def claim(self, dispatch: DispatchId, node: str, flow_run: str) -> Claim | None:
-        """The next job of a dispatch, None when there is none left or the dispatch has ended."""
+        """The next job of a dispatch, None when there is none left or the dispatch has ended.
+
+        A flow run works on one job at a time: what it holds when it asks for the next one never
+        reached it, or was abandoned, and counts as lost.
+        """
         with self._database.write() as connection:
             now = self._database.now(connection)
             touched = connection.execute(
@@ -33,22 +38,25 @@ class Leases:
                 .where(dispatches.c.id == dispatch, dispatches.c.ended.is_(None))
                 .values(heard=now)
             )
+            if not touched.rowcount:
+                return None
+            self._take_back(connection, now, dispatch, flow_run)
             row = connection.execute(
                 select(jobs)
                 .where(jobs.c.dispatch_id == dispatch, jobs.c.status == JobStatus.dispatched.value)
-                .order_by(jobs.c.priority.desc(), jobs.c.id)
+                .order_by(jobs.c.turn, jobs.c.id)
                 .limit(1)
-                .with_for_update(skip_locked=True)
             ).one_or_none()
-            if row is None or not touched.rowcount:
+            if row is None:
                 return None
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id == row.id)
                 .values(
-                    status="running",
+                    status=JobStatus.running.value,
                     token=row.token + 1,
                     attempts=row.attempts + 1,
+                    reason="",
                     node=node,
                     flow_run=flow_run,
                     started=now,
@@ -56,6 +64,20 @@ class Leases:
                 )
             )
             return self._claim(row)
+
+    def _take_back(self, connection: Connection, now: float, dispatch: int, flow_run: str) -> None:
+        held_still = connection.execute(
+            select(jobs).where(
+                jobs.c.dispatch_id == dispatch,
+                jobs.c.status == JobStatus.running.value,
+                jobs.c.flow_run == flow_run,
+            )
+        ).all()
+        reason = "its flow run asked for the next job without ending this one"
+        most = self._lease.max_attempts
+        again = {"status": JobStatus.dispatched.value, "dispatch_id": dispatch}
+        for row in held_still:
+            lose(connection, now, row, reason, most, **again)
 
     def _claim(self, row: Row[Any]) -> Claim:
         return Claim(
@@ -108,7 +130,10 @@ class Leases:
             return [job for jobs_taken in taken for job in jobs_taken]
 
     def extend_all(self) -> None:
-        """Give every worker one more period: they could not renew while the server was away."""
+        """Give every worker one more period: they could not renew while the server was away.
+
+        Scans that wait for their flow run get it anew: nobody remembers which one was made.
+        """
         with self._database.write() as connection:
             now = self._database.now(connection)
             connection.execute(
@@ -116,11 +141,16 @@ class Leases:
                 .where(jobs.c.status == JobStatus.running.value)
                 .values(lease_until=now + self._lease.expiry_s)
             )
+            # A scan seen at 0 is known to be lost, and stays so.
+            walking = update(scans).where(scans.c.status == "running", scans.c.seen > 0)
+            connection.execute(walking.values(seen=now))
+            waiting = update(scans).where(scans.c.status == "queued")
+            connection.execute(waiting.values(flow_run=None))
 
 
 def held(connection: Connection, job: int, token: int) -> Row[Any]:
     """The running job whose newest token this is; raises LeaseLost."""
-    row = connection.execute(select(jobs).where(jobs.c.id == job).with_for_update()).one_or_none()
+    row = connection.execute(select(jobs).where(jobs.c.id == job)).one_or_none()
     if row is None or row.token != token or row.status != JobStatus.running:
         raise LeaseLost(f"job {job} is no longer this worker's: stop, and publish nothing")
     return row

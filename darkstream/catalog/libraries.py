@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from darkstream.catalog.database import Database
-from darkstream.catalog.records import exact, to_library
+from darkstream.catalog.records import UNFINISHED, cancel_jobs, exact, to_library
 from darkstream.catalog.schema import directories, files, jobs, libraries, scans
 from darkstream.errors import Conflict, NotFound
 from darkstream.model.base import ContentId, JobId
@@ -74,7 +74,10 @@ class Libraries:
             return [to_library(row) for row in rows]
 
     def remove(self, name: str) -> None:
-        """Forget a library, its files and scans; raises Conflict while it is scanned."""
+        """Forget a library, its files and scans, and cancel its jobs.
+
+        Raises Conflict while it is scanned.
+        """
         with self._database.write() as connection:
             row = library_row(connection, name)
             running = select(scans.c.id).where(
@@ -82,6 +85,9 @@ class Libraries:
             )
             if connection.scalar(running) is not None:
                 raise Conflict(f"the library {name!r} is being scanned: cancel the scan first")
+            mine = (jobs.c.library_id == row.id, jobs.c.status.in_(UNFINISHED))
+            unfinished = list(connection.scalars(select(jobs.c.id).where(*mine)))
+            cancel_jobs(connection, self._database.now(connection), unfinished)
             connection.execute(delete(libraries).where(libraries.c.id == row.id))
 
     def files(self, name: str, *, after: bytes | None, limit: int) -> list[LibraryFile]:

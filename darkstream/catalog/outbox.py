@@ -36,7 +36,7 @@ class Outbox:
     def add(self, event_type: str, payload: dict[str, Any]) -> None:
         """Write an event by itself."""
         with self._database.write() as connection:
-            add_event(connection, self._database.now(connection), event_type, payload)
+            add_events(connection, self._database.now(connection), event_type, [payload])
 
     def due(self, *, limit: int) -> list[OutboxEvent]:
         """Events to deliver now, oldest first."""
@@ -45,7 +45,7 @@ class Outbox:
             rows = connection.execute(
                 select(outbox.c.id, outbox.c.type, outbox.c.payload)
                 .where(outbox.c.due <= now)
-                .order_by(outbox.c.due)
+                .order_by(outbox.c.due, outbox.c.created)
                 .limit(limit)
             )
             return [OutboxEvent(row.id, row.type, json.loads(row.payload)) for row in rows]
@@ -63,7 +63,7 @@ class Outbox:
         with self._database.write() as connection:
             now = self._database.now(connection)
             row = connection.execute(select(outbox).where(outbox.c.id == event)).one()
-            delay = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2**row.attempts)
+            delay = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(row.attempts, 20))
             due = now + delay * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, hides nothing
             connection.execute(
                 update(outbox)
@@ -76,15 +76,23 @@ class Outbox:
             )
 
 
-def add_event(connection: Connection, now: float, event_type: str, payload: dict[str, Any]) -> None:
-    """Write an event in the transaction of what happened."""
+def add_events(
+    connection: Connection, now: float, event_type: str, payloads: list[dict[str, Any]]
+) -> None:
+    """Write events in the transaction of what happened."""
+    if not payloads:
+        return
     connection.execute(
-        insert(outbox).values(
-            id=f"msg_{uuid.uuid4().hex}",
-            type=event_type,
-            payload=json.dumps(payload),
-            created=now,
-            due=now,
-            attempts=0,
-        )
+        insert(outbox),
+        [
+            {
+                "id": f"msg_{uuid.uuid4().hex}",
+                "type": event_type,
+                "payload": json.dumps(payload),
+                "created": now,
+                "due": now,
+                "attempts": 0,
+            }
+            for payload in payloads
+        ],
     )

@@ -7,10 +7,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, select, update
 
-from darkstream.catalog.outbox import add_event
-from darkstream.catalog.schema import jobs, libraries, scans
+from darkstream.catalog.outbox import add_events
+from darkstream.catalog.schema import jobs, libraries, results, scans
 from darkstream.model.base import JobId, LibraryId, ScanId
 from darkstream.model.job import Job, JobStatus, Outcome, ReportLine
 from darkstream.model.library import Library, Scan
@@ -19,6 +19,9 @@ from darkstream.model.preset import Preset
 
 ENDED = tuple(status.value for status in JobStatus if status.ended)
 WAITING = (JobStatus.queued.value, JobStatus.dispatched.value)
+UNFINISHED = (*WAITING, JobStatus.running.value)
+_HEAVY = frozenset({"preset", "media", "plan", "log"})
+_CHUNK = 500
 
 
 def moment(seconds: float | None) -> datetime | None:
@@ -27,8 +30,17 @@ def moment(seconds: float | None) -> datetime | None:
 
 
 def exact(path: bytes) -> str | None:
-    """The path as base64 where its display form cannot hold it."""
-    return None if is_text(path) else base64.b64encode(path).decode("ascii")
+    """The path as base64 where its display form is not the path itself."""
+    return None if display(path).encode() == path else _base64(path)
+
+
+def _base64(path: bytes) -> str:
+    return base64.b64encode(path).decode("ascii")
+
+
+def _written(path: bytes) -> str:
+    """The path as it stands in a report: exact where it is text."""
+    return path.decode() if is_text(path) else display(path)
 
 
 def queue_of(priority: int) -> str:
@@ -37,8 +49,9 @@ def queue_of(priority: int) -> str:
 
 
 def select_jobs() -> Select[Any]:
-    """Jobs with the name of their library."""
-    return select(jobs, libraries.c.name.label("library_name")).join(
+    """What `to_job` needs of jobs, with the name of their library."""
+    light = (column for column in jobs.c if column.name not in _HEAVY)
+    return select(*light, libraries.c.name.label("library_name")).join(
         libraries, libraries.c.id == jobs.c.library_id, isouter=True
     )
 
@@ -48,14 +61,22 @@ def outcome_of(row: Row[Any]) -> Outcome | None:
     return None if row.outcome is None else Outcome.model_validate_json(row.outcome)
 
 
+def _outputs_of(outcome: Outcome | None) -> tuple[bytes, ...]:
+    """Published files, first what to open."""
+    if outcome is None:
+        return ()
+    paths = tuple(output.path for output in outcome.outputs)
+    first = outcome.presentation
+    if first is None or len(paths) == 1:
+        return paths
+    return (first, *(path for path in paths if path != first))
+
+
 def to_job(row: Row[Any]) -> Job:
     """One row of `select_jobs`."""
     outcome = outcome_of(row)
-    outputs = tuple(one.path for one in outcome.outputs) if outcome else ()
-    if outcome and outcome.presentation is not None and len(outputs) != 1:
-        outputs = (outcome.presentation, *(one for one in outputs if one != outcome.presentation))
-    inexact = any(not is_text(path) for path in outputs)
-    encoded = tuple(base64.b64encode(path).decode("ascii") for path in outputs)
+    outputs = _outputs_of(outcome)
+    inexact = any(exact(path) is not None for path in outputs)
     return Job(
         id=JobId(row.id),
         status=JobStatus(row.status),
@@ -81,7 +102,7 @@ def to_job(row: Row[Any]) -> Job:
         reason=row.reason,
         findings=outcome.findings if outcome else (),
         outputs=tuple(map(display, outputs)),
-        outputs_b64=encoded if inexact else None,
+        outputs_b64=tuple(map(_base64, outputs)) if inexact else None,
         output_bytes=outcome.output_bytes if outcome else None,
         wall_s=outcome.wall_s if outcome else None,
         cpu_s=outcome.cpu_s if outcome else None,
@@ -93,23 +114,25 @@ _DECISION_OF_STATUS = {"skipped": "skip", "rejected": "reject"}
 
 
 def to_line(row: Row[Any]) -> ReportLine:
-    """One ended job as a line of the report; its source relative to the library."""
-    job = to_job(row)
+    """One ended job as a line of the report, with the file's present path `file_path`."""
+    outcome = outcome_of(row) or Outcome(status=row.status)
+    outputs = _outputs_of(outcome)
+    text = all(map(is_text, outputs))
     return ReportLine(
-        source=display(row.relative),
-        source_b64=exact(row.relative),
-        decision=job.decision or _DECISION_OF_STATUS.get(row.status, "convert"),
+        source=_written(row.file_path),
+        source_b64=None if is_text(row.file_path) else _base64(row.file_path),
+        decision=row.decision or _DECISION_OF_STATUS.get(row.status, "convert"),
         status=row.status,
-        reason=job.reason,
-        findings=job.findings,
-        outputs=job.outputs,
-        outputs_b64=job.outputs_b64,
-        source_bytes=job.source_bytes or 0,
-        output_bytes=job.output_bytes or 0,
-        wall_s=job.wall_s or 0.0,
-        cpu_s=job.cpu_s or 0.0,
-        attempts=job.attempts,
-        job=job.id,
+        reason=row.reason,
+        findings=outcome.findings,
+        outputs=tuple(map(_written, outputs)),
+        outputs_b64=None if text else tuple(map(_base64, outputs)),
+        source_bytes=row.source_bytes or 0,
+        output_bytes=outcome.output_bytes,
+        wall_s=outcome.wall_s,
+        cpu_s=outcome.cpu_s,
+        attempts=row.attempts,
+        job=JobId(row.id),
     )
 
 
@@ -169,39 +192,51 @@ def end_jobs(
     connection: Connection, now: float, ids: list[int], *, status: str, reason: str
 ) -> None:
     """End jobs without an outcome of their own, and tell of it."""
-    for job in ids:
+    values = {"status": status, "reason": reason, "ended": now, "lease_until": None}
+    for start in range(0, len(ids), _CHUNK):
+        some = ids[start : start + _CHUNK]
         connection.execute(
-            update(jobs)
-            .where(jobs.c.id == job)
-            .values(status=status, reason=reason, ended=now, lease_until=None, dispatch_id=None)
+            update(jobs).where(jobs.c.id.in_(some)).values(dispatch_id=None, **values)
         )
-        announce_job(connection, now, job)
+        connection.execute(
+            delete(results).where(results.c.job_id.in_(some), results.c.done.is_(False))
+        )
+        announce_jobs(connection, now, some)
 
 
-def announce_job(connection: Connection, now: float, job: int) -> None:
-    """Write the event of a job's end, and of its scan's where it was the last."""
-    row = connection.execute(select_jobs().where(jobs.c.id == job)).one()
-    value = to_job(row)
-    add_event(
-        connection,
-        now,
-        "job.ended",
-        {
-            "job": value.id,
-            "status": value.status,
-            "decision": value.decision,
-            "reason": value.reason,
-            "source": value.source,
-            "outputs": list(value.outputs),
-            "source_bytes": value.source_bytes,
-            "output_bytes": value.output_bytes,
-            "wall_s": value.wall_s,
-            "library": value.library,
-            "scan": value.scan,
-        },
-    )
-    if row.scan_id is not None:
-        announce_scan(connection, now, row.scan_id)
+def cancel_jobs(connection: Connection, now: float, ids: list[int]) -> None:
+    """End those of the jobs that wait, ask those that run to end."""
+    waiting: list[int] = []
+    for start in range(0, len(ids), _CHUNK):
+        some = jobs.c.id.in_(ids[start : start + _CHUNK])
+        running = update(jobs).where(some, jobs.c.status == JobStatus.running.value)
+        connection.execute(running.values(cancel_requested=True))
+        waiting += connection.scalars(select(jobs.c.id).where(some, jobs.c.status.in_(WAITING)))
+    end_jobs(connection, now, waiting, status="cancelled", reason="cancelled")
+
+
+def announce_jobs(connection: Connection, now: float, ids: list[int]) -> None:
+    """Write the events of these jobs' ends, and of their scans' where they were the last."""
+    rows = connection.execute(select_jobs().where(jobs.c.id.in_(ids)).order_by(jobs.c.id)).all()
+    add_events(connection, now, "job.ended", [_ending(to_job(row)) for row in rows])
+    for scan in {row.scan_id for row in rows} - {None}:
+        announce_scan(connection, now, scan)
+
+
+def _ending(job: Job) -> dict[str, Any]:
+    return {
+        "job": job.id,
+        "status": job.status,
+        "decision": job.decision,
+        "reason": job.reason,
+        "source": job.source,
+        "outputs": list(job.outputs),
+        "source_bytes": job.source_bytes,
+        "output_bytes": job.output_bytes,
+        "wall_s": job.wall_s,
+        "library": job.library,
+        "scan": job.scan,
+    }
 
 
 def announce_scan(connection: Connection, now: float, scan: int) -> None:
@@ -209,9 +244,9 @@ def announce_scan(connection: Connection, now: float, scan: int) -> None:
     row = connection.execute(select_scans().where(scans.c.id == scan)).one_or_none()
     if row is None or row.announced or row.status in {"queued", "running"}:
         return
-    value = to_scan(connection, row)
-    if value.jobs_ended < value.jobs:
+    unfinished = select(jobs.c.id).where(jobs.c.scan_id == scan, jobs.c.status.in_(UNFINISHED))
+    if connection.scalar(unfinished.limit(1)) is not None:
         return
     connection.execute(update(scans).where(scans.c.id == scan).values(announced=True))
-    payload = value.model_dump(mode="json", exclude={"id"}) | {"scan": scan}
-    add_event(connection, now, "scan.ended", payload)
+    payload = to_scan(connection, row).model_dump(mode="json", exclude={"id"}) | {"scan": scan}
+    add_events(connection, now, "scan.ended", [payload])

@@ -9,12 +9,13 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from darkstream.catalog.database import Database
 from darkstream.catalog.leases import held
-from darkstream.catalog.records import announce_job, end_jobs, outcome_of, select_jobs, to_job
-from darkstream.catalog.schema import files, jobs, results, targets
-from darkstream.errors import Conflict
+from darkstream.catalog.names import confirm, reserve
+from darkstream.catalog.queue import give_back
+from darkstream.catalog.records import announce_jobs, end_jobs, outcome_of, select_jobs, to_job
+from darkstream.catalog.schema import files, jobs, results
 from darkstream.model.base import JobId
 from darkstream.model.job import Job, JobStatus, PublishTarget, Reservation
-from darkstream.model.wire import Commit, FileToPublish, PlanReport, Release, TargetRequest
+from darkstream.model.wire import Commit, PlanReport, Release, TargetRequest
 
 _LOG_CHARACTERS = 200_000
 
@@ -22,8 +23,9 @@ _LOG_CHARACTERS = 200_000
 class Results:
     """Every method is one transaction; raises LeaseLost for a token that is not the newest."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, max_attempts: int) -> None:
         self._database = database
+        self._max_attempts = max_attempts
 
     def report_plan(self, job: JobId, report: PlanReport) -> Reservation:
         """Reserve an encode, or say whose result to reuse, or whose encode to wait for."""
@@ -40,10 +42,7 @@ class Results:
                 results.c.fingerprint == report.key.fingerprint,
             )
             other = connection.execute(
-                select(results.c.done, jobs)
-                .join(jobs, jobs.c.id == results.c.job_id)
-                .where(*key)
-                .with_for_update()
+                select(results.c.done, jobs).join(jobs, jobs.c.id == results.c.job_id).where(*key)
             ).one_or_none()
             if other is None:
                 values = {"job_id": job, "done": False}
@@ -53,7 +52,9 @@ class Results:
             if other.id != job and other.done and other.id not in report.refused:
                 return _reuse(other)
             if other.id != job and not other.done and other.status == JobStatus.running:
-                _requeue(connection, row, blocked_by=other.id)
+                reason = f"waits for job {other.id}, which makes the same"
+                now = self._database.now(connection)
+                give_back(connection, now, row, reason, blocked_by=other.id)
                 return Reservation(action="wait", job=JobId(other.id))
             connection.execute(update(results).where(*key).values(job_id=job, done=False))
             return Reservation(action="encode")
@@ -62,7 +63,7 @@ class Results:
         """Final names for verified files; two sources never get the same one."""
         with self._database.write() as connection:
             row = held(connection, job, request.token)
-            return tuple(_reserve(connection, row, file) for file in request.files)
+            return reserve(connection, row, request.files)
 
     def commit(self, job: JobId, commit: Commit) -> Job:
         """End an attempt; saying it again with the same token changes nothing."""
@@ -73,20 +74,21 @@ class Results:
             held(connection, job, commit.token)
             now = self._database.now(connection)
             _write_outcome(connection, now, job, commit)
-            announce_job(connection, now, job)
+            announce_jobs(connection, now, [job])
             return to_job(connection.execute(select_jobs().where(jobs.c.id == job)).one())
 
     def release(self, job: JobId, release: Release) -> None:
-        """Give a job back: it is queued again."""
+        """Give a job back: it is queued again, or failed where its counted attempts are used up."""
         with self._database.write() as connection:
             row = held(connection, job, release.token)
             now = self._database.now(connection)
-            if row.cancel_requested:
-                end_jobs(connection, now, [job], status="cancelled", reason="cancelled")
+            counted = release.count_attempt
+            if counted and row.attempts >= self._max_attempts and not row.cancel_requested:
+                text = f"{release.reason}; it was tried {row.attempts} times"
+                end_jobs(connection, now, [job], status="failed", reason=text)
                 return
-            _requeue(
-                connection, row, not_before=now + release.delay_s, counted=release.count_attempt
-            )
+            due = now + release.delay_s
+            give_back(connection, now, row, release.reason, counted=counted, not_before=due)
 
 
 def _dump(value: dict[str, Any]) -> str:
@@ -102,49 +104,6 @@ def _reuse(other: Row[Any]) -> Reservation:
         outputs=outcome.outputs if outcome else (),
         presentation=outcome.presentation if outcome else None,
     )
-
-
-def _requeue(
-    connection: Connection,
-    row: Row[Any],
-    *,
-    blocked_by: int | None = None,
-    not_before: float | None = None,
-    counted: bool = False,
-) -> None:
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == row.id)
-        .values(
-            status="queued",
-            attempts=row.attempts if counted else row.attempts - 1,
-            blocked_by=blocked_by,
-            not_before=not_before if not_before is not None else row.not_before,
-            dispatch_id=None,
-            lease_until=None,
-        )
-    )
-
-
-def _reserve(connection: Connection, job: Row[Any], file: FileToPublish) -> PublishTarget:
-    for path in file.candidates:
-        place = (targets.c.destination == job.destination, targets.c.path == path)
-        if path in file.refused:
-            # What is there is not ours: no later version of this source may take it for its own.
-            mine = targets.c.source == job.source
-            connection.execute(delete(targets).where(*place, mine))
-            continue
-        taken = connection.execute(select(targets).where(*place)).one_or_none()
-        values = {"job_id": job.id, "source": job.source, "blake3": file.blake3}
-        if taken is None:
-            statement = insert(targets).values(destination=job.destination, path=path, **values)
-            connection.execute(statement)
-            return PublishTarget(path=path)
-        # The name belongs to the source: its newer version replaces its older one.
-        if taken.source == job.source:
-            connection.execute(update(targets).where(*place).values(**values))
-            return PublishTarget(path=path, replaces=taken.blake3)
-    raise Conflict("every name that the result may have is taken by another file")
 
 
 def _write_outcome(connection: Connection, now: float, job: JobId, commit: Commit) -> None:
@@ -171,14 +130,20 @@ def _write_outcome(connection: Connection, now: float, job: JobId, commit: Commi
     if outcome.plan is not None:
         values["plan"] = _dump(outcome.plan)
     connection.execute(update(jobs).where(jobs.c.id == job).values(**values))
-    mine = results.c.job_id == job
-    if outcome.status == "done" and commit.key is not None and outcome.reused is None:
-        connection.execute(
-            update(results)
-            .where(mine, results.c.fingerprint == commit.key.fingerprint)
-            .values(done=True)
-        )
-    connection.execute(delete(results).where(mine, results.c.done.is_(False)))
+    _settle_results(connection, job, commit)
+    if outcome.outputs:
+        confirm(connection, job)
+
+
+def _settle_results(connection: Connection, job: JobId, commit: Commit) -> None:
+    """What was encoded may be reused; what the job reserved or made before may not any more."""
+    made = commit.key if commit.outcome.status == "done" and not commit.outcome.reused else None
+    for row in connection.execute(select(results).where(results.c.job_id == job)).all():
+        place = (results.c.content == row.content, results.c.fingerprint == row.fingerprint)
+        if made is not None and (row.content, row.fingerprint) == (made.content, made.fingerprint):
+            connection.execute(update(results).where(*place).values(done=True))
+        else:
+            connection.execute(delete(results).where(*place))
 
 
 def _log_of(commit: Commit) -> str:

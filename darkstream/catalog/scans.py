@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import base64
-import heapq
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from darkstream.catalog.database import Database
-from darkstream.catalog.jobs import insert_job, requeue_ended
+from darkstream.catalog.intake import Intake, settle_directories
 from darkstream.catalog.libraries import library_row
+from darkstream.catalog.listing import chunks, compare
+from darkstream.catalog.queue import requeue_ended
 from darkstream.catalog.records import (
-    ENDED,
-    WAITING,
+    UNFINISHED,
     announce_scan,
-    end_jobs,
+    cancel_jobs,
     preset_of,
-    select_jobs,
     select_scans,
     to_library,
-    to_line,
     to_scan,
 )
+from darkstream.catalog.report import read_report
 from darkstream.catalog.schema import (
     directories,
     files,
     jobs,
     libraries,
+    scan_candidates,
     scan_directories,
     scan_lines,
     scans,
@@ -38,15 +37,7 @@ from darkstream.catalog.schema import (
 from darkstream.errors import Conflict, NotFound
 from darkstream.model.base import ScanId
 from darkstream.model.job import JobStatus, ReportLine
-from darkstream.model.library import (
-    Candidate,
-    DirectoryDigest,
-    DirectoryListing,
-    SampledFile,
-    Scan,
-    ScanOrder,
-    ScanSummary,
-)
+from darkstream.model.library import Candidate, DirectoryDigest, Scan, ScanOrder, ScanSummary
 from darkstream.model.preset import Preset
 from darkstream.model.wire import Listings, SampledFiles, ScanKeepAlive, ScanLines, StartScan
 
@@ -118,9 +109,11 @@ class Scans:
         """Give the walk to a worker; raises Conflict where it is over or another's."""
         with self._database.write() as connection:
             row = _row(connection, scan)
-            mine = row.flow_run in {None, request.flow_run} or row.node == request.node
-            if row.status not in {"queued", "running"} or (row.status == "running" and not mine):
+            if row.status == "running" and not _is_walked_by(row, request):
+                raise Conflict(f"scan {scan} is walked by another flow run")
+            if row.status not in {"queued", "running"}:
                 raise Conflict(f"scan {scan} is {row.status}: there is nothing to walk")
+            _forget_walk(connection, scan)
             connection.execute(
                 update(scans)
                 .where(scans.c.id == scan)
@@ -132,6 +125,9 @@ class Scans:
                 )
             )
             library = _library(connection, row)
+            # What a walk that was never finished missed may be there again.
+            gone = (files.c.library_id == library.id, files.c.gone)
+            connection.execute(update(files).where(*gone).values(gone=False))
             known = connection.execute(
                 select(directories.c.path, directories.c.digest)
                 .where(directories.c.library_id == library.id)
@@ -143,27 +139,28 @@ class Scans:
                 dry_run=row.dry_run,
                 settle_s=self._settle_s,
                 directories=tuple(DirectoryDigest(path=p, digest=d) for p, d in known),
+                preset=preset_of(library),
                 outputs=_outputs(connection, library) if row.check_outputs else (),
             )
 
     def alive(self, scan: ScanId, request: ScanKeepAlive) -> bool:
         """Renew a scan; false once it is over or another's."""
         with self._database.write() as connection:
-            touched = connection.execute(
-                update(scans)
-                .where(
-                    scans.c.id == scan, scans.c.status == "running", scans.c.node == request.node
-                )
-                .values(seen=self._database.now(connection))
-            )
-            return bool(touched.rowcount)
+            row = connection.execute(select_scans().where(scans.c.id == scan)).one_or_none()
+            if row is None or row.status != "running" or not _is_walked_by(row, request):
+                return False
+            now = self._database.now(connection)
+            connection.execute(update(scans).where(scans.c.id == scan).values(seen=now))
+            return True
 
     def expire(self) -> None:
         """Queue the scans of silent workers again; a scan lost three times has failed."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             silent = connection.execute(
-                select(scans).where(scans.c.status == "running", scans.c.seen < now - _SILENT_S)
+                select(scans).where(
+                    scans.c.status.in_(("queued", "running")), scans.c.seen < now - _SILENT_S
+                )
             ).all()
             for row in silent:
                 if row.attempts + 1 >= _MAX_ATTEMPTS:
@@ -173,63 +170,63 @@ class Scans:
                 connection.execute(
                     update(scans)
                     .where(scans.c.id == row.id)
-                    .values(status="queued", flow_run=None, attempts=row.attempts + 1)
+                    .values(status="queued", flow_run=None, seen=None, attempts=row.attempts + 1)
                 )
 
     def list_directories(self, scan: ScanId, listings: Listings) -> tuple[Candidate, ...]:
         """Compare directories with the known files; the answer names those to sample."""
         with self._database.write() as connection:
             row = self._running(connection, scan)
-            found = [
-                candidate
-                for listing in listings.directories
-                for candidate in _compare(connection, row, listing)
-            ]
-        return tuple(found)
+            root = _library(connection, row).root
+            return tuple(compare(connection, row, root, listings.directories))
 
     def add_files(
         self, scan: ScanId, sampled: SampledFiles, *, pool: Literal["cpu", "gpu"]
     ) -> tuple[bytes, ...]:
         """Make jobs of the files that need one; the answer names those to be hashed in full."""
         with self._database.write() as connection:
-            row = self._running(connection, scan)
-            library = _library(connection, row)
-            now = self._database.now(connection)
-            wanted = [
-                file.path
-                for file in sampled.files
-                if not _add(connection, now, row.id, library, file, pool)
-            ]
-        return tuple(wanted)
+            row = self._running(connection, scan, pool=pool)
+            return tuple(self._intake(connection, row, pool).take(sampled.files))
 
     def add_lines(self, scan: ScanId, lines: ScanLines) -> None:
         """Remember report lines that need no job."""
         with self._database.write() as connection:
             self._running(connection, scan)
-            for line in lines.lines:
-                text = line.source_b64
-                path = line.source.encode() if text is None else base64.b64decode(text)
-                key = (scan_lines.c.scan_id == scan, scan_lines.c.path == path)
-                connection.execute(delete(scan_lines).where(*key))
+            told = {_path_of(line): line.model_dump_json() for line in lines.lines}
+            for some in chunks(told):
                 connection.execute(
-                    insert(scan_lines).values(scan_id=scan, path=path, line=line.model_dump_json())
+                    delete(scan_lines).where(
+                        scan_lines.c.scan_id == scan, scan_lines.c.path.in_(some)
+                    )
                 )
+                values = [{"scan_id": scan, "path": path, "line": told[path]} for path in some]
+                connection.execute(insert(scan_lines), values)
 
     def finish(self, scan: ScanId, summary: ScanSummary) -> None:
-        """The walk is complete."""
+        """The walk is complete; saying it again changes nothing."""
         with self._database.write() as connection:
+            if _row(connection, scan).status == "done":
+                return
             row = self._running(connection, scan)
             if not row.dry_run:
-                _settle(connection, row, summary)
-            _end(
-                connection,
-                self._database.now(connection),
-                scan,
-                "done",
-                met=summary.met,
-                ignored=summary.ignored,
-                unchanged=summary.unchanged,
-            )
+                self._settle(connection, row, summary)
+            counts = {name: getattr(summary, name) for name in ("met", "ignored", "unchanged")}
+            _end(connection, self._database.now(connection), scan, "done", **counts)
+
+    def _settle(self, connection: Connection, scan: Row[Any], summary: ScanSummary) -> None:
+        settle_directories(connection, scan, summary.vanished_directories)
+        self._intake(connection, scan, scan.pool or "cpu").decide()
+        mine = files.c.library_id == scan.library_id
+        connection.execute(delete(files).where(mine, files.c.gone))
+        for some in chunks(summary.missing_outputs):
+            lost = select(files.c.job_id).where(mine, files.c.path.in_(some))
+            requeue_ended(connection, list(connection.scalars(lost)), scan=scan.id)
+
+    def _intake(
+        self, connection: Connection, scan: Row[Any], pool: Literal["cpu", "gpu"]
+    ) -> Intake:
+        now = self._database.now(connection)
+        return Intake(connection, now, scan.id, _library(connection, scan), pool)
 
     def fail(self, scan: ScanId, reason: str) -> None:
         """The walk could not be completed."""
@@ -240,56 +237,42 @@ class Scans:
                 _end(connection, now, scan, "failed", reason=reason)
 
     def cancel(self, scan: ScanId) -> Scan:
-        """End a scan and cancel the jobs it made."""
+        """End a scan and cancel the jobs it made; the next scan makes them again."""
         with self._database.write() as connection:
             row = _row(connection, scan)
             now = self._database.now(connection)
             if row.status in {"queued", "running"}:
                 _end(connection, now, scan, "cancelled", reason="cancelled")
-            mine = jobs.c.scan_id == scan
-            waiting = select(jobs.c.id).where(mine, jobs.c.status.in_(WAITING))
-            ids = list(connection.scalars(waiting))
-            end_jobs(connection, now, ids, status="cancelled", reason="cancelled")
-            running = update(jobs).where(mine, jobs.c.status == JobStatus.running.value)
-            connection.execute(running.values(cancel_requested=True))
+            query = select(jobs.c.id).where(jobs.c.scan_id == scan, jobs.c.status.in_(UNFINISHED))
+            unfinished = list(connection.scalars(query))
+            _forget_files(connection, row.library_id, unfinished)
+            cancel_jobs(connection, now, unfinished)
             return to_scan(connection, _row(connection, scan))
 
     def report(self, scan: ScanId) -> Iterator[ReportLine]:
         """Every file that was met, in path order; unchanged ones with their former outcome."""
         with self._database.read() as connection:
             row = _row(connection, scan)
-            written = connection.execution_options(stream_results=True).execute(
-                select(scan_lines.c.path, scan_lines.c.line)
-                .where(scan_lines.c.scan_id == scan)
-                .order_by(scan_lines.c.path)
-            )
-            ended = connection.execute(
-                select_jobs()
-                .add_columns(files.c.path.label("file_path"))
-                .join(files, files.c.job_id == jobs.c.id)
-                .where(files.c.library_id == row.library_id, jobs.c.status.in_(ENDED))
-                .order_by(files.c.path)
-            )
-            lines = ((one.path, 0, ReportLine.model_validate_json(one.line)) for one in written)
-            outcomes = ((one.file_path, 1, to_line(one)) for one in ended)
-            yield from _merge(lines, outcomes)
+        return read_report(self._database, scan, row.library_id)
 
-    def _running(self, connection: Connection, scan: ScanId) -> Row[Any]:
+    def _running(self, connection: Connection, scan: ScanId, **values: Any) -> Row[Any]:  # noqa: ANN401 - columns
         row = _row(connection, scan)
         if row.status != "running":
             raise Conflict(f"scan {scan} is {row.status}: stop walking")
         now = self._database.now(connection)
-        connection.execute(update(scans).where(scans.c.id == scan).values(seen=now))
+        connection.execute(update(scans).where(scans.c.id == scan).values(seen=now, **values))
         return row
 
 
-def _merge(*sources: Iterable[tuple[bytes, int, ReportLine]]) -> Iterator[ReportLine]:
-    """Lines by path; of two lines of one path the first source's wins."""
-    last: bytes | None = None
-    for path, _, line in heapq.merge(*sources, key=lambda entry: entry[:2]):
-        if path != last:
-            yield line
-        last = path
+def _path_of(line: ReportLine) -> bytes:
+    text = line.source_b64
+    return line.source.encode() if text is None else base64.b64decode(text)
+
+
+def _is_walked_by(scan: Row[Any], request: ScanKeepAlive) -> bool:
+    if scan.flow_run is None or request.flow_run is None:
+        return bool(scan.node == request.node)
+    return bool(scan.flow_run == request.flow_run)
 
 
 def _row(connection: Connection, scan: int) -> Row[Any]:
@@ -318,183 +301,25 @@ def _end(connection: Connection, now: float, scan: int, status: str, **values: A
     connection.execute(
         update(scans).where(scans.c.id == scan).values(status=status, ended=now, **values)
     )
+    _forget_walk(connection, scan)
     announce_scan(connection, now, scan)
 
 
-def _compare(connection: Connection, scan: Row[Any], listing: DirectoryListing) -> list[Candidate]:
-    known = {
-        row.path: row
-        for row in connection.execute(
-            select(files).where(
-                files.c.library_id == scan.library_id, files.c.directory == listing.path
+def _forget_walk(connection: Connection, scan: int) -> None:
+    """Drop what is only of use while a walk lasts."""
+    for table in (scan_directories, scan_candidates):
+        connection.execute(delete(table).where(table.c.scan_id == scan))
+
+
+def _forget_files(connection: Connection, library: int, ids: Sequence[int]) -> None:
+    """Let the next scan look at the files of these jobs as if they were new."""
+    mine = files.c.library_id == library
+    for some in chunks(ids):
+        theirs = files.c.job_id.in_(some)
+        above = select(files.c.directory).where(mine, theirs)
+        connection.execute(
+            delete(directories).where(
+                directories.c.library_id == library, directories.c.path.in_(above)
             )
         )
-    }
-    found: list[Candidate] = []
-    for entry in listing.entries:
-        path = os.path.join(listing.path, entry.name)
-        row = known.pop(path, None)
-        hint = entry.hint
-        if row is None or row.stale or row.job_id is None:
-            found.append(Candidate(path=path))
-        elif (row.size, row.mtime_ns, row.ctime_ns, row.inode) != (
-            hint.size,
-            hint.mtime_ns,
-            hint.ctime_ns,
-            hint.inode,
-        ):
-            found.append(Candidate(path=path, sample=row.sample))
-    if not scan.dry_run:
-        gone = [row.id for row in known.values()]
-        connection.execute(update(files).where(files.c.id.in_(gone)).values(gone=True))
-        _await_digest(connection, scan.id, listing, len(found))
-    return found
-
-
-def _await_digest(
-    connection: Connection, scan: int, listing: DirectoryListing, remaining: int
-) -> None:
-    key = (scan_directories.c.scan_id == scan, scan_directories.c.path == listing.path)
-    connection.execute(delete(scan_directories).where(*key))
-    connection.execute(
-        insert(scan_directories).values(
-            scan_id=scan, path=listing.path, digest=listing.digest, remaining=remaining
-        )
-    )
-
-
-def _add(
-    connection: Connection,
-    now: float,
-    scan: int,
-    library: Row[Any],
-    file: SampledFile,
-    pool: Literal["cpu", "gpu"],
-) -> bool:
-    """Record one file; false where its full hash is wanted first."""
-    known = connection.execute(
-        select(files).where(files.c.library_id == library.id, files.c.path == file.path)
-    ).one_or_none()
-    values: dict[str, Any] = {
-        **file.hint.model_dump(),
-        "sample": file.sample,
-        "stale": False,
-        "gone": False,
-    }
-    same = known is not None and known.sample == file.sample and known.size == file.hint.size
-    if known is not None and same and not known.stale and known.job_id is not None:
-        connection.execute(update(files).where(files.c.id == known.id).values(**values))
-        _recorded(connection, scan, file.path)
-        return True
-    if known is None and file.content is None and _is_like_a_known_one(connection, file):
-        return False
-    values["content"] = file.content
-    moved = _gone_with(connection, library, file) if known is None else None
-    if moved is not None:
-        place = {"path": file.path, "directory": os.path.dirname(file.path)}
-        connection.execute(update(files).where(files.c.id == moved.id).values(**values, **place))
-    else:
-        values["job_id"] = _make_job(connection, now, scan, library, file, pool)
-        _upsert(connection, library, known, file, values)
-    _recorded(connection, scan, file.path)
-    return True
-
-
-def _upsert(
-    connection: Connection,
-    library: Row[Any],
-    known: Row[Any] | None,
-    file: SampledFile,
-    values: dict[str, Any],
-) -> None:
-    if known is not None:
-        connection.execute(update(files).where(files.c.id == known.id).values(**values))
-        return
-    place = {"path": file.path, "directory": os.path.dirname(file.path)}
-    connection.execute(insert(files).values(library_id=library.id, **place, **values))
-
-
-def _is_like_a_known_one(connection: Connection, file: SampledFile) -> bool:
-    query = select(files.c.id).where(
-        files.c.size == file.hint.size,
-        files.c.sample == file.sample,
-        files.c.content.is_not(None),
-    )
-    return connection.scalar(query.limit(1)) is not None
-
-
-def _gone_with(connection: Connection, library: Row[Any], file: SampledFile) -> Row[Any] | None:
-    """The row of a file of this content that is no longer where it was: it was renamed."""
-    if file.content is None:
-        return None
-    return connection.execute(
-        select(files)
-        .where(
-            files.c.library_id == library.id,
-            files.c.content == file.content,
-            files.c.gone,
-            files.c.job_id.is_not(None),
-        )
-        .limit(1)
-    ).one_or_none()
-
-
-def _make_job(
-    connection: Connection,
-    now: float,
-    scan: int,
-    library: Row[Any],
-    file: SampledFile,
-    pool: Literal["cpu", "gpu"],
-) -> int:
-    return insert_job(
-        connection,
-        now,
-        source=os.path.join(library.root, file.path),
-        relative=file.path,
-        destination=library.destination,
-        preset=library.preset,
-        preset_name=library.preset_name,
-        priority=library.priority,
-        library_id=library.id,
-        scan_id=scan,
-        source_bytes=file.hint.size,
-        pool=pool,
-    )
-
-
-def _recorded(connection: Connection, scan: int, path: bytes) -> None:
-    connection.execute(
-        update(scan_directories)
-        .where(
-            scan_directories.c.scan_id == scan,
-            scan_directories.c.path == os.path.dirname(path),
-        )
-        .values(remaining=scan_directories.c.remaining - 1)
-    )
-
-
-def _settle(connection: Connection, scan: Row[Any], summary: ScanSummary) -> None:
-    """Know the directories whose every file was recorded, forget what vanished."""
-    library = scan.library_id
-    seen = connection.execute(
-        select(scan_directories).where(scan_directories.c.scan_id == scan.id)
-    ).all()
-    for row in seen:
-        key = (directories.c.library_id == library, directories.c.path == row.path)
-        connection.execute(delete(directories).where(*key))
-        if row.remaining <= 0:
-            values = {"library_id": library, "path": row.path, "digest": row.digest}
-            connection.execute(insert(directories).values(**values))
-    connection.execute(delete(scan_directories).where(scan_directories.c.scan_id == scan.id))
-    for path in summary.vanished_directories:
-        mine = (files.c.library_id == library, files.c.directory == path)
-        connection.execute(update(files).where(*mine).values(gone=True))
-        key = (directories.c.library_id == library, directories.c.path == path)
-        connection.execute(delete(directories).where(*key))
-    connection.execute(delete(files).where(files.c.library_id == library, files.c.gone))
-    for path in summary.missing_outputs:
-        lost = select(files.c.job_id).where(files.c.library_id == library, files.c.path == path)
-        job = connection.scalar(lost)
-        if job is not None:
-            requeue_ended(connection, [job], scan=scan.id)
+        connection.execute(update(files).where(mine, theirs).values(stale=True))

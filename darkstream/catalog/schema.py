@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -26,6 +28,20 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+_AGEING_S = 600.0
+"""Waiting this long counts as one point of priority more, so that bulk is not starved."""
+
+
+def turn(priority: Any, since: Any) -> Any:  # noqa: ANN401 - numbers, or columns of them
+    """Where a job stands in its queue, the least first; it need not change as time goes by."""
+    return since - priority * _AGEING_S
+
+
+def _turn(context: Any) -> float:  # noqa: ANN401 - the row that is being inserted
+    row = context.get_current_parameters()
+    return float(turn(row["priority"], row["created"]))
+
 
 # SQLite numbers rows by itself only where the key is an INTEGER.
 _Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -79,6 +95,7 @@ scans = Table(
     Column("ignored", Integer, nullable=False, default=0),
     Column("unchanged", Integer, nullable=False, default=0),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("pool", String(16)),
     Column("announced", Boolean, nullable=False, default=False),
 )
 
@@ -96,7 +113,16 @@ scan_directories = Table(
     Column("scan_id", ForeignKey("scans.id", ondelete="CASCADE"), primary_key=True),
     Column("path", LargeBinary, primary_key=True),
     Column("digest", String(64), nullable=False),
-    Column("remaining", Integer, nullable=False),
+)
+
+# Files of listed directories that were not recorded yet: such a directory is not known.
+scan_candidates = Table(
+    "scan_candidates",
+    metadata,
+    Column("scan_id", ForeignKey("scans.id", ondelete="CASCADE"), primary_key=True),
+    Column("path", LargeBinary, primary_key=True),
+    Column("directory", LargeBinary, nullable=False),
+    Index("ix_scan_candidates_scan_directory", "scan_id", "directory"),
 )
 
 jobs = Table(
@@ -110,9 +136,10 @@ jobs = Table(
     Column("preset", Text, nullable=False),
     Column("preset_name", String(64), nullable=False),
     Column("library_id", ForeignKey("libraries.id", ondelete="SET NULL"), index=True),
-    Column("scan_id", ForeignKey("scans.id", ondelete="SET NULL"), index=True),
+    Column("scan_id", ForeignKey("scans.id", ondelete="SET NULL")),
     Column("pool", String(16), nullable=False),
     Column("priority", Integer, nullable=False),
+    Column("turn", Double, nullable=False, default=_turn),
     Column("cost_s", Double, nullable=False),
     Column("created", Double, nullable=False),
     Column("not_before", Double),
@@ -135,7 +162,8 @@ jobs = Table(
     Column("media", Text),
     Column("plan", Text),
     Column("log", Text, nullable=False, default=""),
-    Index("ix_jobs_queue", "status", "pool", "priority"),
+    Index("ix_jobs_queue", "status", "pool", "turn"),
+    Index("ix_jobs_scan_status", "scan_id", "status"),
 )
 
 files = Table(
@@ -186,8 +214,14 @@ targets = Table(
     Column("destination", LargeBinary, primary_key=True),
     Column("path", LargeBinary, primary_key=True),
     Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("token", Integer, nullable=False),
     Column("source", LargeBinary, nullable=False),
+    Column("place", LargeBinary, nullable=False, index=True),
+    # Any of the three may be on disk: what the present attempt reserved the name for, what one
+    # before it did, and what was committed last.
     Column("blake3", String(64), nullable=False),
+    Column("reserved", String(64)),
+    Column("published", String(64)),
 )
 
 nodes = Table(

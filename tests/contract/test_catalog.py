@@ -198,25 +198,25 @@ def test_cancelling(catalog: Catalog) -> None:
 
 
 def test_no_job_is_claimed_twice(catalog: Catalog) -> None:
-    for number in range(60):
+    for number in range(200):
         submit(catalog, f"{number}.mkv")
-    orders = catalog.dispatches.plan(pool="cpu", window=6, batch_seconds=1e6, live_slots=3)
-    assert [len(order.jobs) for order in orders] == [10] * 6
+    orders = catalog.dispatches.plan(pool="cpu", window=20, batch_seconds=1e6, live_slots=10)
+    assert [len(order.jobs) for order in orders] == [10] * 20
     claimed: list[int] = []
 
-    def work(number: int) -> None:
-        while held := catalog.leases.claim(orders[number % 6].id, "node", "run"):
-            claimed.append(held.job)
+    def work(worker: int) -> None:
+        for turn in range(20):
+            dispatch = orders[(worker + turn) % 20].id
+            while held := catalog.leases.claim(dispatch, "node", f"run-{worker}-{len(claimed)}"):
+                claimed.append(held.job)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for number in range(6):
-        work(number)
     assert Counter(claimed).most_common(1)[0][1] == 1
-    assert len(claimed) == 60
+    assert len(claimed) == 200
 
 
 def test_urgent_jobs_go_first_and_the_window_is_kept(catalog: Catalog) -> None:

@@ -1,0 +1,108 @@
+"""The queue: how jobs come into it, and how they come back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from darkstream.catalog.records import ENDED, end_jobs
+from darkstream.catalog.schema import jobs, results
+from darkstream.model.base import JobId
+from darkstream.model.job import JobStatus
+
+_BYTES_A_SECOND = 400_000
+_LEAST_COST_S = 1.0
+_CHUNK = 500
+
+
+def insert_jobs(connection: Connection, now: float, rows: Sequence[dict[str, Any]]) -> list[int]:
+    """Insert queued jobs, all with the same columns; returns their ids in the same order."""
+    if not rows:
+        return []
+    values = [
+        row
+        | {
+            "status": JobStatus.queued.value,
+            "created": now,
+            "cost_s": _LEAST_COST_S + (row["source_bytes"] or 0) / _BYTES_A_SECOND,
+        }
+        for row in rows
+    ]
+    ids = insert(jobs).returning(jobs.c.id, sort_by_parameter_order=True)
+    return list(connection.scalars(ids, values))
+
+
+def requeue_ended(connection: Connection, ids: Sequence[int], *, scan: int | None = None) -> None:
+    """Queue jobs again with a new budget of attempts; those that have not ended are left alone.
+
+    Their results are nobody's to reuse from now on: who needs the same encodes it, or waits.
+    """
+    values: dict[str, Any] = {
+        "status": JobStatus.queued.value,
+        "attempts": 0,
+        "decision": None,
+        "reason": "",
+        "outcome": None,
+        "ended": None,
+        "not_before": None,
+        "dispatch_id": None,
+        "blocked_by": None,
+        "cancel_requested": False,
+        "flow_run": None,
+    }
+    if scan is not None:
+        values["scan_id"] = scan
+    for start in range(0, len(ids), _CHUNK):
+        some = jobs.c.id.in_(ids[start : start + _CHUNK]), jobs.c.status.in_(ENDED)
+        mine = select(jobs.c.id).where(*some)
+        connection.execute(delete(results).where(results.c.job_id.in_(mine)))
+        connection.execute(update(jobs).where(*some).values(**values))
+
+
+def give_back(
+    connection: Connection,
+    now: float,
+    row: Row[Any],
+    reason: str,
+    *,
+    counted: bool = False,
+    **changes: Any,  # noqa: ANN401 - columns
+) -> None:
+    """Queue a job that its worker leaves unfinished; one that was to be cancelled ends instead.
+
+    The attempt is forgotten unless `counted`.
+    """
+    if row.cancel_requested:
+        end_jobs(connection, now, [row.id], status="cancelled", reason="cancelled")
+        return
+    left = row.status == JobStatus.running and not counted
+    values = {
+        "status": JobStatus.queued.value,
+        "attempts": row.attempts - 1 if left else row.attempts,
+        "reason": reason,
+        "dispatch_id": None,
+        "blocked_by": None,
+        "lease_until": None,
+    }
+    connection.execute(update(jobs).where(jobs.c.id == row.id).values(**values | changes))
+
+
+def lose(
+    connection: Connection,
+    now: float,
+    row: Row[Any],
+    reason: str,
+    max_attempts: int,
+    **changes: Any,  # noqa: ANN401 - columns
+) -> JobId | None:
+    """Queue a job whose worker is gone, or end it as failed; returns it if it was running."""
+    running = row.status == JobStatus.running
+    if running and row.attempts >= max_attempts and not row.cancel_requested:
+        text = f"the worker was lost {row.attempts} times, the last time because {reason}"
+        end_jobs(connection, now, [row.id], status="failed", reason=text)
+    else:
+        text = f"the worker was lost because {reason}" if running else row.reason
+        give_back(connection, now, row, text, counted=True, **changes)
+    return JobId(row.id) if running else None

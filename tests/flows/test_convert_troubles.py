@@ -1,0 +1,137 @@
+"""The flow `convert` when something goes wrong in the middle."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures_flows import Field
+from fixtures_server import wait_until
+
+from darkstream.errors import SourceUnreadable, StorageFull, VerificationFailed
+from darkstream.model.job import JobStatus
+from darkstream.model.wire import SubmitJob
+from darkstream.stages import discover, encode, identify, measure
+from darkstream.storage.publish import Publication
+
+
+def test_a_source_written_to_while_it_is_encoded_is_given_back(
+    field: Field, flow_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = field.add(flow_clips / "old.avi")
+    real = encode.media.encode
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        made = real(*arguments, **options)
+        with source.open("ab") as file:
+            file.write(b"more")
+        return made
+
+    monkeypatch.setattr(encode.media, "encode", meanwhile)
+    job = field.client.submit_job(
+        SubmitJob(source=str(source), preset="web", destination=str(field.destination))
+    )
+    (state,) = wait_until(field.run_dispatches, "the dispatch")
+    assert state.is_completed()
+    waiting = field.client.job(job.id)
+    assert (waiting.status, waiting.attempts) == (JobStatus.queued, 1)
+    assert waiting.not_before is not None
+    assert field.published() == [] and field.leftovers() == []
+
+
+def test_a_source_that_vanishes_while_it_is_encoded_is_skipped(
+    field: Field, flow_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = field.add(flow_clips / "old.avi")
+    real = encode.media.encode
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        made = real(*arguments, **options)
+        source.unlink()
+        return made
+
+    monkeypatch.setattr(encode.media, "encode", meanwhile)
+    job = field.convert(source)
+    assert (job.status, job.decision) == (JobStatus.skipped, "skip")
+    assert "no longer there" in job.reason
+    assert field.published() == [] and field.leftovers() == []
+
+
+def test_a_full_disk_is_one_clear_line_and_no_part(
+    field: Field, flow_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Publication.place
+
+    def place(publication: Publication, work: bytes, relative: bytes) -> Any:
+        real(publication, work, relative)
+        raise StorageFull("no space left on /out: free 3 GiB or choose another destination")
+
+    monkeypatch.setattr(Publication, "place", place)
+    job = field.convert(field.add(flow_clips / "old.avi"))
+    assert job.status is JobStatus.failed
+    assert job.reason == "no space left on /out: free 3 GiB or choose another destination"
+    assert field.published() == [] and field.leftovers() == []
+
+
+def test_an_output_that_is_not_what_was_planned_is_not_published(
+    field: Field, flow_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def verify(*_arguments: Any) -> Any:
+        calls.append(1)
+        raise VerificationFailed("the output decodes to 3 pictures instead of 50")
+
+    monkeypatch.setattr(measure, "verify", verify)
+    job = field.convert(field.add(flow_clips / "old.avi"))
+    assert job.status is JobStatus.failed
+    assert "3 pictures instead of 50" in job.reason
+    assert len(calls) == 1, "what is wrong once is wrong again: no retry"
+    assert field.published() == [] and field.leftovers() == []
+
+
+def test_a_cable_that_was_loose_for_a_moment_is_not_the_jobs_end(
+    field: Field, flow_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = identify.identify
+    calls = []
+
+    def stumble(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise SourceUnreadable("cannot read it") from OSError(errno.ESTALE, "stale handle")
+        return real(*arguments)
+
+    monkeypatch.setattr(identify, "identify", stumble)
+    job = field.convert(field.add(flow_clips / "inside.mkv"))
+    assert (job.status, job.attempts) == (JobStatus.done, 1), job.reason
+    assert len(calls) == 2
+
+
+def test_an_error_of_our_own_fails_one_job_and_not_the_batch(
+    field: Field,
+    flow_clips: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    real = discover.discover
+
+    def stumble(path: bytes, *more: Any) -> Any:
+        if path.endswith(b"bad.avi"):
+            raise KeyError("codec")
+        return real(path, *more)
+
+    monkeypatch.setattr(discover, "discover", stumble)
+    for name in ("bad.avi", "good.avi"):
+        source = str(field.add(flow_clips / "old.avi", name))
+        to = str(field.destination)
+        field.client.submit_job(SubmitJob(source=source, preset="web", destination=to))
+    states = field.work_off()
+    assert all(state.is_completed() for state in states)
+    ends = {Path(job.source).name: job for job in field.client.jobs()}
+    assert ends["good.avi"].status is JobStatus.done
+    assert ends["bad.avi"].status is JobStatus.failed
+    assert "KeyError" in ends["bad.avi"].reason
+    assert "Traceback" in field.client.job_log(ends["bad.avi"].id)

@@ -1,4 +1,5 @@
-"""Catalogs on both databases: SQLite in a file, PostgreSQL in a private cluster."""
+"""Catalogs on both databases, SQLite in a file and PostgreSQL in a cluster of our own; what is done
+with them."""
 
 from __future__ import annotations
 
@@ -16,6 +17,27 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from darkstream.catalog import Catalog
+from darkstream.model.base import ContentId, Fingerprint, JobId, ScanId
+from darkstream.model.job import Claim, ContentKey, JobStatus, Outcome
+from darkstream.model.library import (
+    MEDIA_PATTERNS,
+    DirectoryListing,
+    Entry,
+    SampledFile,
+    ScanSummary,
+)
+from darkstream.model.preset import Preset
+from darkstream.model.source import ChangeHint
+from darkstream.model.wire import (
+    Commit,
+    Heartbeat,
+    LeaseReport,
+    Listings,
+    PlanReport,
+    SampledFiles,
+    ScanKeepAlive,
+    StartScan,
+)
 from darkstream.settings import LeaseSettings
 
 
@@ -87,3 +109,141 @@ def catalog(catalog_url: str) -> Iterator[Catalog]:
     yield opened
     assert opened.check() == []
     opened.close()
+
+
+WEB = Preset(name="web")
+
+
+def submit(catalog: Catalog, name: str = "a.mkv", **changes: object) -> JobId:
+    values: dict[str, object] = {
+        "source": f"/in/{name}".encode(),
+        "relative": name.encode(),
+        "destination": b"/out",
+        "preset": WEB,
+        "source_bytes": 1000,
+    }
+    return catalog.jobs.submit(**(values | changes)).id  # type: ignore[arg-type]
+
+
+def dispatch(catalog: Catalog, **changes: object) -> int:
+    values: dict[str, object] = {
+        "pool": "cpu",
+        "window": 100,
+        "batch_seconds": 1000.0,
+        "live_slots": 1,
+    }
+    orders = catalog.dispatches.plan(**(values | changes))  # type: ignore[arg-type]
+    for order in orders:
+        catalog.dispatches.bind(order.id, f"run-{order.id}")
+    return orders[0].id
+
+
+def claim(catalog: Catalog, number: int) -> Claim:
+    claimed = catalog.leases.claim(number, "node", f"run-{number}")  # type: ignore[arg-type]
+    assert claimed is not None
+    return claimed
+
+
+def start(catalog: Catalog, name: str = "a.mkv") -> Claim:
+    submit(catalog, name)
+    return claim(catalog, dispatch(catalog))
+
+
+def beat(catalog: Catalog, held: Claim) -> tuple[bool, bool]:
+    lease = LeaseReport(job=held.job, token=held.token)
+    answer = catalog.leases.beat(Heartbeat(node="node", leases=(lease,)))  # type: ignore[arg-type]
+    return held.job in answer.cancel, held.job in answer.lost
+
+
+def end(held: Claim, status: str = "done", **changes: object) -> Commit:
+    values: dict[str, object] = {"status": status, "decision": "convert", "reason": "because"}
+    return Commit(token=held.token, outcome=Outcome.model_validate(values | changes))
+
+
+def silence(catalog: Catalog) -> None:
+    with catalog.database.write() as connection:
+        connection.execute(text("UPDATE jobs SET lease_until = 0 WHERE lease_until IS NOT NULL"))
+
+
+def plan_report(held: Claim, **changes: object) -> PlanReport:
+    key = ContentKey(content=ContentId("c" * 64), fingerprint=Fingerprint("f" * 64))
+    values = {"token": held.token, "key": key, "sample": "s", "size": 1, "media": {}, "plan": {}}
+    return PlanReport.model_validate(values | changes)
+
+
+def hint(number: int = 1) -> ChangeHint:
+    return ChangeHint(size=number, mtime_ns=number, ctime_ns=number, inode=number)
+
+
+def library(catalog: Catalog, **changes: object) -> None:
+    values: dict[str, object] = {
+        "name": "films",
+        "root": b"/in",
+        "destination": b"/out",
+        "preset": WEB,
+        "include": MEDIA_PATTERNS,
+        "replace": True,
+    }
+    catalog.libraries.add(**(values | changes))  # type: ignore[arg-type]
+
+
+def walk(
+    catalog: Catalog,
+    names: dict[bytes, tuple[int, str]],
+    content: str | None = None,
+    *,
+    growing: tuple[bytes, ...] = (),
+) -> tuple[ScanId, list[bytes]]:
+    """A whole scan, as a worker does it; returns the candidates it had."""
+    scan = catalog.scans.start("films", StartScan()).id
+    order = catalog.scans.order(scan, ScanKeepAlive(node="node"))  # type: ignore[arg-type]
+    known = {one.path: one.digest for one in order.directories}
+    candidates: list[bytes] = []
+    for directory in sorted({b"", *map(os.path.dirname, names)}):
+        here = {name: names[name] for name in names if os.path.dirname(name) == directory}
+        digest = str(sorted(here.items()))
+        if known.pop(directory, None) != digest:
+            candidates += _send(catalog, scan, directory, digest, here, content, growing)
+    summary = ScanSummary(
+        met=len(names), ignored=0, unchanged=0, vanished_directories=tuple(known), wall_s=0
+    )
+    catalog.scans.finish(scan, summary)
+    return scan, candidates
+
+
+def _send(
+    catalog: Catalog,
+    scan: ScanId,
+    directory: bytes,
+    digest: str,
+    names: dict[bytes, tuple[int, str]],
+    content: str | None,
+    growing: tuple[bytes, ...],
+) -> list[bytes]:
+    entries = tuple(
+        Entry(name=os.path.basename(n), hint=hint(size)) for n, (size, _) in sorted(names.items())
+    )
+    listing = DirectoryListing(path=directory, digest=digest, entries=entries)
+    found = catalog.scans.list_directories(scan, Listings(directories=(listing,)))
+    candidates = [one.path for one in found]
+    files = [
+        SampledFile(path=path, hint=hint(names[path][0]), sample=names[path][1])
+        for path in candidates
+        if path not in growing
+    ]
+    wanted = catalog.scans.add_files(scan, SampledFiles(files=tuple(files)), pool="cpu")
+    hashed = [one.model_copy(update={"content": content}) for one in files if one.path in wanted]
+    catalog.scans.add_files(scan, SampledFiles(files=tuple(hashed)), pool="cpu")
+    return candidates
+
+
+def work_all(catalog: Catalog, content: str | None = None) -> int:
+    count = 0
+    while catalog.jobs.find(status=JobStatus.queued):
+        number = dispatch(catalog, window=1 + len(catalog.dispatches.unfinished()))
+        while held := catalog.leases.claim(number, "node", "run"):  # type: ignore[arg-type]
+            commit = end(held).model_copy(update={"content": content})
+            catalog.results.commit(held.job, commit)
+            count += 1
+        catalog.dispatches.end(number)  # type: ignore[arg-type]
+    return count

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 
 from darkstream.catalog.database import Database
 from darkstream.catalog.queue import lose
-from darkstream.catalog.records import ENDED, UNFINISHED, cancel_jobs, queue_of
+from darkstream.catalog.records import UNFINISHED, cancel_jobs, queue_of
 from darkstream.catalog.schema import dispatches, jobs, scans
 from darkstream.model.base import DispatchId, JobId
 from darkstream.model.job import DispatchOrder, JobStatus
@@ -151,7 +151,8 @@ def _due(connection: Connection, now: float, pool: str) -> Sequence[Row[Any]]:
             jobs.c.status == JobStatus.queued.value,
             jobs.c.pool == pool,
             or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now),
-            or_(blocker.c.id.is_(None), blocker.c.status.in_(ENDED)),
+            # One that waits again itself encodes nothing: whoever comes first does it.
+            or_(blocker.c.id.is_(None), blocker.c.status != JobStatus.running.value),
         )
         .order_by(jobs.c.turn, jobs.c.id)
         .limit(_LOOKAHEAD)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -22,7 +21,7 @@ from sqlalchemy import (
 
 from darkstream.catalog.listing import chunks
 from darkstream.catalog.queue import insert_jobs
-from darkstream.catalog.records import WAITING, end_jobs
+from darkstream.catalog.records import WAITING, cancel_jobs
 from darkstream.catalog.schema import (
     directories,
     files,
@@ -32,6 +31,9 @@ from darkstream.catalog.schema import (
     targets,
 )
 from darkstream.model.library import SampledFile
+
+_KEPT = (*WAITING, "done", "rejected", "skipped")
+"""What became of a file under its old name holds under its new one as well."""
 
 _COLUMNS = ("path", "directory", "size", "mtime_ns", "ctime_ns", "inode", "sample", "content")
 
@@ -122,11 +124,10 @@ class Intake:
             if not row.stale and (same or row.status in WAITING):
                 # A job that waits reads the file as it is when its turn comes.
                 record["job_id"] = row.job_id
-            elif row.status in WAITING:
-                reason = "the library's wish has changed since; a newer job does it"
-                end_jobs(
-                    self._connection, self._now, [row.job_id], status="cancelled", reason=reason
-                )
+            else:
+                # What it would publish is not wanted any more, and must not replace what is.
+                reason = "the file or its library's wish has changed since; a newer job does it"
+                cancel_jobs(self._connection, self._now, [row.job_id], reason=reason)
             record["needs_job"] = record["job_id"] is None
             return record
         twins = self._twins(record) if file.content is not None else []
@@ -143,7 +144,7 @@ class Intake:
             scan_directories.c.path == files.c.directory,
         )
         query = (
-            select(files, jobs.c.status, jobs.c.plan, listed.label("looked_at"))
+            select(files, jobs.c.status, listed.label("looked_at"))
             .join(jobs, jobs.c.id == files.c.job_id)
             .where(
                 files.c.size == record["size"],
@@ -159,15 +160,14 @@ class Intake:
     def _move(self, twin: Row[Any], record: dict[str, Any]) -> int | None:
         """Let a renamed file keep its job; None where what became of that was not its end."""
         source = os.path.join(self._library.root, record["path"])
-        waits = twin.status in WAITING
-        if twin.stale or not (waits or twin.status in {"done", "rejected"} or _left(twin)):
+        if twin.stale or twin.status not in _KEPT:
             return None
-        if waits:
-            self._connection.execute(
-                update(jobs)
-                .where(jobs.c.id == twin.job_id)
-                .values(source=source, relative=record["path"])
-            )
+        # A job that has ended may be done again: it is this file's now.
+        self._connection.execute(
+            update(jobs)
+            .where(jobs.c.id == twin.job_id)
+            .values(source=source, relative=record["path"])
+        )
         # What was published stays this file's: a new one at the old path must not replace it.
         self._connection.execute(
             update(targets).where(targets.c.job_id == twin.job_id).values(source=source)
@@ -219,12 +219,6 @@ class Intake:
             )
 
 
-def _left(twin: Row[Any]) -> bool:
-    """Whether the plan was to leave the file as it is; 'skipped' alone may mean that it went."""
-    plan = json.loads(twin.plan) if twin.plan else {}
-    return twin.status == "skipped" and plan.get("decision") == "skip"
-
-
 def settle_directories(connection: Connection, scan: Row[Any], vanished: Sequence[bytes]) -> None:
     """Know the directories whose every candidate was recorded; forget others, and those gone."""
     mine = directories.c.library_id == scan.library_id
@@ -248,3 +242,16 @@ def settle_directories(connection: Connection, scan: Row[Any], vanished: Sequenc
             .where(files.c.library_id == scan.library_id, files.c.directory.in_(some))
             .values(gone=True)
         )
+
+
+def forget_files(connection: Connection, ids: Sequence[int]) -> None:
+    """Let the next scan look at the files of these jobs as if they were new."""
+    for some in chunks(ids):
+        theirs = files.c.job_id.in_(some)
+        above = select(files.c.library_id, files.c.directory).where(theirs)
+        connection.execute(
+            delete(directories).where(
+                tuple_(directories.c.library_id, directories.c.path).in_(above)
+            )
+        )
+        connection.execute(update(files).where(theirs).values(stale=True))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from darkstream.catalog.schema import jobs, targets
 from darkstream.errors import Conflict
-from darkstream.model.job import PublishTarget
+from darkstream.model.job import OutputFile, PublishTarget
 from darkstream.model.wire import FileToPublish
 
 
@@ -30,13 +30,14 @@ def reserve(
     return tuple(given)
 
 
-def confirm(connection: Connection, job: int) -> None:
-    """What the job reserved names for is what is at those names now."""
-    connection.execute(
-        update(targets)
-        .where(targets.c.job_id == job)
-        .values(published=targets.c.blake3, reserved=None)
-    )
+def confirm(connection: Connection, job: int, outputs: Sequence[OutputFile]) -> None:
+    """What was committed is what is at its name now."""
+    for output in outputs:
+        connection.execute(
+            update(targets)
+            .where(targets.c.job_id == job, targets.c.path == output.path)
+            .values(published=output.blake3, offered="")
+        )
 
 
 def _offer(
@@ -48,24 +49,30 @@ def _offer(
         .join(jobs, jobs.c.id == targets.c.job_id)
         .where(*key)
     ).one_or_none()
-    refusals = file.refused.count(path)
-    values = {"job_id": job.id, "token": job.token, "source": job.source, "blake3": file.blake3}
-    if row is None:
-        if refusals:
-            return None
-        place = {"destination": job.destination, "path": path}
-        place["place"] = os.path.join(job.destination, path)
-        connection.execute(insert(targets).values(**place, **values))
-        return PublishTarget(path=path)
-    if not _own(row, job):
+    if row is not None and not _own(row, job):
         return None
-    former, ours = _on_disk(row, job)
-    if refusals >= len(ours):
+    if path in file.refused:
         # What is there is not ours: no later version of this source may take it for its own.
         connection.execute(delete(targets).where(*key))
         return None
-    connection.execute(update(targets).where(*key).values(**values, reserved=former))
-    return PublishTarget(path=path, replaces=ours[refusals])
+    # An attempt can end between its reservation and its rename, or between its rename and its
+    # commit: any of what was offered since the last commit may be there.
+    offered = () if row is None else tuple(row.offered.split())
+    published = None if row is None else row.published
+    values = {
+        "job_id": job.id,
+        "token": job.token,
+        "source": job.source,
+        "offered": " ".join(dict.fromkeys((*offered, file.blake3))),
+    }
+    if row is None:
+        place = os.path.join(job.destination, path)
+        new = {"destination": job.destination, "path": path, "place": place}
+        connection.execute(insert(targets).values(**new, **values))
+    else:
+        connection.execute(update(targets).where(*key).values(**values))
+    ours = offered if published is None else (published, *offered)
+    return PublishTarget(path=path, replaces=ours)
 
 
 def _own(row: Row[Any], job: Row[Any]) -> bool:
@@ -73,15 +80,3 @@ def _own(row: Row[Any], job: Row[Any]) -> bool:
     same_library = job.library_id is not None and row.library_id == job.library_id
     same_wish = same_library or row.preset_name == job.preset_name
     return bool(row.source == job.source and same_wish)
-
-
-def _on_disk(row: Row[Any], job: Row[Any]) -> tuple[str | None, list[str]]:
-    """What an attempt before this one may have put there, and all that may be there.
-
-    An attempt can end between its reservation and its rename, or between its rename and its commit:
-    nobody knows which. The worker looks, and refuses the name once for each that it does not find.
-    """
-    same_attempt = (row.job_id, row.token) == (job.id, job.token)
-    former = row.reserved if same_attempt or row.blake3 == row.published else row.blake3
-    ours = [blake3 for blake3 in (row.published, former, row.blake3) if blake3 is not None]
-    return former, list(dict.fromkeys(ours))

@@ -204,7 +204,9 @@ def end_jobs(
         announce_jobs(connection, now, some)
 
 
-def cancel_jobs(connection: Connection, now: float, ids: list[int]) -> None:
+def cancel_jobs(
+    connection: Connection, now: float, ids: list[int], *, reason: str = "cancelled"
+) -> None:
     """End those of the jobs that wait, ask those that run to end."""
     waiting: list[int] = []
     for start in range(0, len(ids), _CHUNK):
@@ -212,7 +214,7 @@ def cancel_jobs(connection: Connection, now: float, ids: list[int]) -> None:
         running = update(jobs).where(some, jobs.c.status == JobStatus.running.value)
         connection.execute(running.values(cancel_requested=True))
         waiting += connection.scalars(select(jobs.c.id).where(some, jobs.c.status.in_(WAITING)))
-    end_jobs(connection, now, waiting, status="cancelled", reason="cancelled")
+    end_jobs(connection, now, waiting, status="cancelled", reason=reason)
 
 
 def announce_jobs(connection: Connection, now: float, ids: list[int]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from darkstream.catalog.database import Database
+from darkstream.catalog.intake import forget_files
 from darkstream.catalog.leases import held
 from darkstream.catalog.names import confirm, reserve
 from darkstream.catalog.queue import give_back
@@ -130,9 +131,10 @@ def _write_outcome(connection: Connection, now: float, job: JobId, commit: Commi
     if outcome.plan is not None:
         values["plan"] = _dump(outcome.plan)
     connection.execute(update(jobs).where(jobs.c.id == job).values(**values))
+    if outcome.source_gone:
+        forget_files(connection, [job])
     _settle_results(connection, job, commit)
-    if outcome.outputs:
-        confirm(connection, job)
+    confirm(connection, job, outcome.outputs)
 
 
 def _settle_results(connection: Connection, job: JobId, commit: Commit) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, insert, literal, select, union, update
 
 from darkstream.catalog.database import Database
-from darkstream.catalog.intake import Intake, settle_directories
+from darkstream.catalog.intake import Intake, forget_files, settle_directories
 from darkstream.catalog.libraries import library_row
 from darkstream.catalog.listing import chunks, compare
 from darkstream.catalog.queue import requeue_ended
@@ -128,17 +128,12 @@ class Scans:
             # What a walk that was never finished missed may be there again.
             gone = (files.c.library_id == library.id, files.c.gone)
             connection.execute(update(files).where(*gone).values(gone=False))
-            known = connection.execute(
-                select(directories.c.path, directories.c.digest)
-                .where(directories.c.library_id == library.id)
-                .order_by(directories.c.path)
-            )
             return ScanOrder(
                 scan=scan,
                 library=to_library(library),
                 dry_run=row.dry_run,
                 settle_s=self._settle_s,
-                directories=tuple(DirectoryDigest(path=p, digest=d) for p, d in known),
+                directories=_known_directories(connection, library.id),
                 preset=preset_of(library),
                 outputs=_outputs(connection, library) if row.check_outputs else (),
             )
@@ -245,7 +240,7 @@ class Scans:
                 _end(connection, now, scan, "cancelled", reason="cancelled")
             query = select(jobs.c.id).where(jobs.c.scan_id == scan, jobs.c.status.in_(UNFINISHED))
             unfinished = list(connection.scalars(query))
-            _forget_files(connection, row.library_id, unfinished)
+            forget_files(connection, unfinished)
             cancel_jobs(connection, now, unfinished)
             return to_scan(connection, _row(connection, scan))
 
@@ -286,11 +281,30 @@ def _library(connection: Connection, scan: Row[Any]) -> Row[Any]:
     return connection.execute(select(libraries).where(libraries.c.id == scan.library_id)).one()
 
 
+def _known_directories(connection: Connection, library: int) -> tuple[DirectoryDigest, ...]:
+    """Directories that were complete, and (no digest is theirs) others that held known files."""
+    complete = select(directories.c.path, directories.c.digest).where(
+        directories.c.library_id == library
+    )
+    others = select(files.c.directory, literal("")).where(
+        files.c.library_id == library,
+        files.c.directory.not_in(
+            select(directories.c.path).where(directories.c.library_id == library)
+        ),
+    )
+    found = connection.execute(union(complete, others).order_by(directories.c.path))
+    return tuple(DirectoryDigest(path=path, digest=digest) for path, digest in found)
+
+
 def _outputs(connection: Connection, library: Row[Any]) -> tuple[tuple[bytes, bytes], ...]:
+    """Source and name of each output that was committed last; one of another name is history."""
     rows = connection.execute(
         select(files.c.path, targets.c.path.label("output"))
-        .join(targets, targets.c.job_id == files.c.job_id)
         .join(jobs, jobs.c.id == files.c.job_id)
+        .join(
+            targets,
+            and_(targets.c.job_id == jobs.c.id, targets.c.token == jobs.c.committed_token),
+        )
         .where(files.c.library_id == library.id, jobs.c.status == JobStatus.done.value)
         .order_by(files.c.path)
     )
@@ -309,17 +323,3 @@ def _forget_walk(connection: Connection, scan: int) -> None:
     """Drop what is only of use while a walk lasts."""
     for table in (scan_directories, scan_candidates):
         connection.execute(delete(table).where(table.c.scan_id == scan))
-
-
-def _forget_files(connection: Connection, library: int, ids: Sequence[int]) -> None:
-    """Let the next scan look at the files of these jobs as if they were new."""
-    mine = files.c.library_id == library
-    for some in chunks(ids):
-        theirs = files.c.job_id.in_(some)
-        above = select(files.c.directory).where(mine, theirs)
-        connection.execute(
-            delete(directories).where(
-                directories.c.library_id == library, directories.c.path.in_(above)
-            )
-        )
-        connection.execute(update(files).where(mine, theirs).values(stale=True))

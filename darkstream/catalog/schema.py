@@ -217,11 +217,10 @@ targets = Table(
     Column("token", Integer, nullable=False),
     Column("source", LargeBinary, nullable=False),
     Column("place", LargeBinary, nullable=False, index=True),
-    # Any of the three may be on disk: what the present attempt reserved the name for, what one
-    # before it did, and what was committed last.
-    Column("blake3", String(64), nullable=False),
-    Column("reserved", String(64)),
+    # Any of these may be on disk: what was committed last, and (blake3s with spaces between them)
+    # what attempts since then reserved the name for.
     Column("published", String(64)),
+    Column("offered", Text, nullable=False),
 )
 
 nodes = Table(

@@ -61,6 +61,8 @@ class Outcome(Frozen):
     decision: DecisionName | None = None
     reason: str = ""
     findings: tuple[Finding, ...] = ()
+    source_gone: bool = False
+    """There was no source: the next scan that meets it there makes a job again."""
     outputs: tuple[OutputFile, ...] = ()
     presentation: bytes | None = None
     """What to open first: the single file, or the HLS master playlist."""
@@ -160,12 +162,12 @@ class Reservation(Frozen):
 class PublishTarget(Frozen):
     """Final names the server reserved for a job's files, relative to the destination.
 
-    `replaces`: blake3 of the job's own earlier output at that name, which may be replaced; None:
-    nothing may be there. For an ABR presentation `path` is the directory.
+    `replaces`: blake3 of each of the source's own earlier outputs that may be at that name, and may
+    then be replaced; empty: nothing may be there. For an ABR presentation `path` is the directory.
     """
 
     path: bytes
-    replaces: str | None = None
+    replaces: tuple[str, ...] = ()
 
 
 class ReportLine(Frozen):

@@ -65,7 +65,8 @@ def ended_by(attempt: Attempt, error: Exception) -> Outcome | Release:
     _keep_evidence(attempt, error)
     decision: DecisionName | None = _decision(attempt)
     if isinstance(error, SourceVanished):
-        return _outcome(attempt, "skipped", "skip", str(error))
+        gone = _outcome(attempt, "skipped", "skip", str(error))
+        return gone.model_copy(update={"source_gone": True})
     if isinstance(error, SourceRejected):
         return _outcome(attempt, "rejected", "reject", str(error))
     if isinstance(error, Cancelled):

@@ -16,7 +16,13 @@ from typing import Self
 
 import structlog
 
-from darkstream.errors import SourceChanged, SourceUnreadable, SourceVanished, TargetExists
+from darkstream.errors import (
+    SourceChanged,
+    SourceUnreadable,
+    SourceVanished,
+    StorageError,
+    TargetExists,
+)
 from darkstream.model.base import FencingToken, JobId
 from darkstream.model.job import OutputFile, PublishTarget
 from darkstream.model.paths import display
@@ -125,9 +131,10 @@ class Publication:
     def publish(self, part: Part, target: PublishTarget) -> OutputFile:
         """Give a part its final name, durable when this returns.
 
-        Something at that name is replaced only if it is the job's own earlier output, by blake3
-        (`target.replaces`); if it is this very output already, it is adopted. Raises TargetExists
-        for anything else there: nothing was overwritten, the part waits for another name.
+        Something at that name is replaced only if it is one of the source's own earlier outputs, by
+        blake3 (`target.replaces`); if it is this very output already, it is adopted. Raises
+        TargetExists for anything else there: nothing was overwritten, the part waits for another
+        name.
         """
         directory, name = split(target.path)
         final = Place(self._destination.directory(directory), name)
@@ -179,14 +186,14 @@ class Publication:
             f"{display(os.path.join(self._path, target.path))} is there already and is not this "
             "job's; nothing was overwritten"
         )
-        if target.replaces is None or self._is_source(final):
+        if not target.replaces or self._is_source(final):
             raise taken from error
         before = _state(final)
         try:
             present = content_of(final.name, self._cancel, dir_fd=final.directory)
-        except OSError as unreadable:
+        except (OSError, StorageError) as unreadable:
             raise taken from unreadable
-        if present.blake3 != target.replaces:
+        if present.blake3 not in target.replaces:
             raise taken from error
         if present.blake3 == part.blake3:
             _remove(place)

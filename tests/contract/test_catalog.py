@@ -9,94 +9,23 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from fixtures_catalog import (
+    beat,
+    claim,
+    dispatch,
+    end,
+    plan_report,
+    silence,
+    start,
+    submit,
+)
 
 from darkstream.catalog import Catalog
 from darkstream.catalog.schema import metadata
 from darkstream.errors import Conflict, LeaseLost, NotFound
-from darkstream.model.base import ContentId, Fingerprint, JobId, ScanId
-from darkstream.model.job import Claim, ContentKey, JobStatus, Outcome, OutputFile
-from darkstream.model.library import (
-    MEDIA_PATTERNS,
-    DirectoryListing,
-    Entry,
-    SampledFile,
-    ScanSummary,
-)
-from darkstream.model.preset import Preset
-from darkstream.model.source import ChangeHint
-from darkstream.model.wire import (
-    Commit,
-    FileToPublish,
-    Heartbeat,
-    LeaseReport,
-    Listings,
-    PlanReport,
-    Release,
-    SampledFiles,
-    ScanKeepAlive,
-    StartScan,
-    TargetRequest,
-)
-
-WEB = Preset(name="web")
-
-
-def submit(catalog: Catalog, name: str = "a.mkv", **changes: object) -> JobId:
-    values: dict[str, object] = {
-        "source": f"/in/{name}".encode(),
-        "relative": name.encode(),
-        "destination": b"/out",
-        "preset": WEB,
-        "source_bytes": 1000,
-    }
-    return catalog.jobs.submit(**(values | changes)).id  # type: ignore[arg-type]
-
-
-def dispatch(catalog: Catalog, **changes: object) -> int:
-    values: dict[str, object] = {
-        "pool": "cpu",
-        "window": 100,
-        "batch_seconds": 1000.0,
-        "live_slots": 1,
-    }
-    orders = catalog.dispatches.plan(**(values | changes))  # type: ignore[arg-type]
-    for order in orders:
-        catalog.dispatches.bind(order.id, f"run-{order.id}")
-    return orders[0].id
-
-
-def claim(catalog: Catalog, number: int) -> Claim:
-    claimed = catalog.leases.claim(number, "node", f"run-{number}")  # type: ignore[arg-type]
-    assert claimed is not None
-    return claimed
-
-
-def start(catalog: Catalog, name: str = "a.mkv") -> Claim:
-    submit(catalog, name)
-    return claim(catalog, dispatch(catalog))
-
-
-def beat(catalog: Catalog, held: Claim) -> tuple[bool, bool]:
-    lease = LeaseReport(job=held.job, token=held.token)
-    answer = catalog.leases.beat(Heartbeat(node="node", leases=(lease,)))  # type: ignore[arg-type]
-    return held.job in answer.cancel, held.job in answer.lost
-
-
-def end(held: Claim, status: str = "done", **changes: object) -> Commit:
-    values: dict[str, object] = {"status": status, "decision": "convert", "reason": "because"}
-    return Commit(token=held.token, outcome=Outcome.model_validate(values | changes))
-
-
-def silence(catalog: Catalog) -> None:
-    with catalog.database.write() as connection:
-        connection.execute(text("UPDATE jobs SET lease_until = 0 WHERE lease_until IS NOT NULL"))
-
-
-def plan_report(held: Claim, **changes: object) -> PlanReport:
-    key = ContentKey(content=ContentId("c" * 64), fingerprint=Fingerprint("f" * 64))
-    values = {"token": held.token, "key": key, "sample": "s", "size": 1, "media": {}, "plan": {}}
-    return PlanReport.model_validate(values | changes)
+from darkstream.model.base import JobId
+from darkstream.model.job import OutputFile
+from darkstream.model.wire import Release
 
 
 def test_migrations_go_up_down_and_up_and_equal_the_models(catalog: Catalog) -> None:
@@ -246,157 +175,6 @@ def test_the_same_content_and_plan_is_encoded_once(catalog: Catalog) -> None:
     assert catalog.results.report_plan(again.job, refused).action == "encode"
 
 
-def test_two_sources_never_get_one_name(catalog: Catalog) -> None:
-    wanted = FileToPublish(candidates=(b"a.mp4", b"a.mkv.mp4"), size=1, blake3="1")
-
-    def reserve(held: Claim, blake3: str) -> tuple[bytes, str | None]:
-        file = wanted.model_copy(update={"blake3": blake3})
-        request = TargetRequest(token=held.token, files=(file,))
-        (target,) = catalog.results.reserve_targets(held.job, request)
-        return target.path, target.replaces
-
-    first, second = start(catalog, "a.mkv"), start(catalog, "a.avi")
-    assert reserve(first, "1") == (b"a.mp4", None)
-    assert reserve(second, "2") == (b"a.mkv.mp4", None)
-    catalog.results.commit(first.job, end(first))
-    newer = start(catalog, "a.mkv")
-    assert reserve(newer, "3") == (b"a.mp4", "1")
-    third = start(catalog, "a.ts")
-    with pytest.raises(Conflict):
-        reserve(third, "4")
-
-
-def test_a_refused_name_is_never_taken_for_our_own_later(catalog: Catalog) -> None:
-    """The name may be the original's, beside which the result goes."""
-    held = start(catalog, "a.mp4")
-    wanted = FileToPublish(candidates=(b"a.mp4", b"a.mp4.mp4"), size=1, blake3="the original")
-
-    def reserve(*refused: bytes) -> tuple[bytes, str | None]:
-        file = wanted.model_copy(update={"refused": refused})
-        request = TargetRequest(token=held.token, files=(file,))
-        (target,) = catalog.results.reserve_targets(held.job, request)
-        return target.path, target.replaces
-
-    assert reserve() == (b"a.mp4", None)
-    assert reserve(b"a.mp4") == (b"a.mp4.mp4", None)
-    assert reserve() == (b"a.mp4", None)
-
-
-def hint(number: int = 1) -> ChangeHint:
-    return ChangeHint(size=number, mtime_ns=number, ctime_ns=number, inode=number)
-
-
-def library(catalog: Catalog, **changes: object) -> None:
-    values: dict[str, object] = {
-        "name": "films",
-        "root": b"/in",
-        "destination": b"/out",
-        "preset": WEB,
-        "include": MEDIA_PATTERNS,
-        "replace": True,
-    }
-    catalog.libraries.add(**(values | changes))  # type: ignore[arg-type]
-
-
-def walk(
-    catalog: Catalog, names: dict[bytes, tuple[int, str]], content: str | None = None
-) -> tuple[ScanId, list[bytes]]:
-    """A whole scan of one directory; returns the candidates it had."""
-    scan = catalog.scans.start("films", StartScan()).id
-    order = catalog.scans.order(scan, ScanKeepAlive(node="node"))  # type: ignore[arg-type]
-    digest = str(sorted(names.items()))
-    candidates: list[bytes] = []
-    if digest not in {one.digest for one in order.directories}:
-        entries = tuple(Entry(name=n, hint=hint(size)) for n, (size, _) in sorted(names.items()))
-        listing = DirectoryListing(path=b"", digest=digest, entries=entries)
-        found = catalog.scans.list_directories(scan, Listings(directories=(listing,)))
-        candidates = [one.path for one in found]
-        files = [
-            SampledFile(path=path, hint=hint(names[path][0]), sample=names[path][1])
-            for path in candidates
-        ]
-        wanted = catalog.scans.add_files(scan, SampledFiles(files=tuple(files)), pool="cpu")
-        hashed = [
-            one.model_copy(update={"content": content}) for one in files if one.path in wanted
-        ]
-        catalog.scans.add_files(scan, SampledFiles(files=tuple(hashed)), pool="cpu")
-    summary = ScanSummary(met=len(names), ignored=0, unchanged=0, wall_s=0)
-    catalog.scans.finish(scan, summary)
-    return scan, candidates
-
-
-def work_all(catalog: Catalog, content: str | None = None) -> int:
-    count = 0
-    while catalog.jobs.find(status=JobStatus.queued):
-        number = dispatch(catalog, window=1)
-        while held := catalog.leases.claim(number, "node", "run"):  # type: ignore[arg-type]
-            commit = end(held).model_copy(update={"content": content})
-            catalog.results.commit(held.job, commit)
-            count += 1
-        catalog.dispatches.end(number)  # type: ignore[arg-type]
-    return count
-
-
-def test_a_rescan_asks_only_for_what_changed(catalog: Catalog) -> None:
-    library(catalog)
-    scan, found = walk(catalog, {b"a.mkv": (1, "s1"), b"b.mkv": (2, "s2")})
-    assert found == [b"a.mkv", b"b.mkv"]
-    assert work_all(catalog) == 2
-    assert catalog.scans.get(scan).jobs_ended == 2
-    assert [event.type for event in catalog.outbox.due(limit=9)].count("scan.ended") == 1
-    assert walk(catalog, {b"a.mkv": (1, "s1"), b"b.mkv": (2, "s2")})[1] == []
-    scan, found = walk(catalog, {b"a.mkv": (1, "s1"), b"b.mkv": (3, "s3")})
-    assert found == [b"b.mkv"]
-    assert work_all(catalog) == 1
-    lines = list(catalog.scans.report(scan))
-    assert [(line.source, line.status) for line in lines] == [("a.mkv", "done"), ("b.mkv", "done")]
-
-
-def test_a_renamed_file_is_recognised_and_a_changed_wish_is_not_forgotten(catalog: Catalog) -> None:
-    library(catalog)
-    walk(catalog, {b"a.mkv": (1, "s1")})
-    assert work_all(catalog, "c" * 64) == 1
-    walk(catalog, {b"z.mkv": (1, "s1")}, content="c" * 64)
-    assert work_all(catalog) == 0
-    assert [one.path for one in catalog.libraries.files("films", after=None, limit=9)] == ["z.mkv"]
-    library(catalog, preset=Preset(name="mobile"))
-    walk(catalog, {b"z.mkv": (1, "s1")})
-    assert work_all(catalog) == 1
-
-
-def test_a_touched_file_of_the_same_sample_makes_no_job(catalog: Catalog) -> None:
-    library(catalog)
-    walk(catalog, {b"a.mkv": (1, "s1")})
-    work_all(catalog)
-    scan = catalog.scans.start("films", StartScan()).id
-    catalog.scans.order(scan, ScanKeepAlive(node="node"))  # type: ignore[arg-type]
-    touched = hint(1).model_copy(update={"mtime_ns": 99})
-    listing = DirectoryListing(path=b"", digest="x", entries=(Entry(name=b"a.mkv", hint=touched),))
-    (found,) = catalog.scans.list_directories(scan, Listings(directories=(listing,)))
-    assert found.sample == "s1"
-    file = SampledFile(path=b"a.mkv", hint=touched, sample="s1")
-    assert catalog.scans.add_files(scan, SampledFiles(files=(file,)), pool="cpu") == ()
-    assert catalog.scans.get(scan).jobs == 0
-
-
-def test_a_silent_scan_is_walked_again_and_one_runs_at_a_time(catalog: Catalog) -> None:
-    library(catalog)
-    scan = catalog.scans.start("films", StartScan()).id
-    with pytest.raises(Conflict, match="already"):
-        catalog.scans.start("films", StartScan())
-    alive = ScanKeepAlive(node="node")  # type: ignore[arg-type]
-    catalog.scans.order(scan, alive)
-    assert catalog.scans.alive(scan, alive)
-    for _ in range(3):
-        with catalog.database.write() as connection:
-            connection.execute(text("UPDATE scans SET seen = 0, status = 'running'"))
-        catalog.scans.expire()
-    assert catalog.scans.get(scan).status == "failed"
-    assert not catalog.scans.alive(scan, alive)
-    with pytest.raises(NotFound):
-        catalog.scans.start("none", StartScan())
-
-
 def test_an_event_is_due_until_it_is_delivered(catalog: Catalog) -> None:
     catalog.outbox.add("test", {"a": 1})
     (event,) = catalog.outbox.due(limit=9)
@@ -404,3 +182,20 @@ def test_an_event_is_due_until_it_is_delivered(catalog: Catalog) -> None:
     assert catalog.outbox.due(limit=9) == []
     catalog.outbox.delivered(event.id)
     assert event.payload == {"a": 1}
+
+
+def test_who_waits_for_an_encode_that_was_lost_does_it_himself(catalog: Catalog) -> None:
+    first = start(catalog, "a.mkv")
+    catalog.results.report_plan(first.job, plan_report(first))
+    second = start(catalog, "b.mkv")
+    assert catalog.results.report_plan(second.job, plan_report(second)).action == "wait"
+    catalog.jobs.prioritise(second.job, 100)
+    silence(catalog)
+    assert catalog.leases.expire() == [first.job]
+    number = dispatch(catalog)
+    again = claim(catalog, number)
+    assert again.job == second.job, "it is the more urgent"
+    assert catalog.results.report_plan(again.job, plan_report(again)).action == "encode"
+    late = claim(catalog, number + 1)
+    waiting = catalog.results.report_plan(late.job, plan_report(late))
+    assert (waiting.action, waiting.job) == ("wait", second.job)

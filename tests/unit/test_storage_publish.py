@@ -141,7 +141,7 @@ def test_a_foreign_file_is_never_overwritten(out: Path, work: Path) -> None:
         with pytest.raises(TargetExists, match=r"film\.mp4 is there already"):
             publishing.publish(part, PublishTarget(path=b"film.mp4"))
         with pytest.raises(TargetExists):
-            publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=digest(b"other")))
+            publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=(digest(b"other"),)))
         publishing.publish(part, PublishTarget(path=b"film.mkv.mp4"))
     assert tree(out) == {"film.mp4": OLD, "film.mkv.mp4": NEW}
 
@@ -169,7 +169,7 @@ def test_the_original_is_never_replaced_whatever_is_on_record(
     ) as publishing:
         part = publishing.place(os.fsencode(work / "film.mp4"), b"film.mp4")
         with pytest.raises(TargetExists):
-            publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=digest(content)))
+            publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=(digest(content),)))
     assert tree(out) == {"film.mp4": content, "link.mp4": content}
 
 
@@ -183,7 +183,7 @@ def test_a_hard_link_to_the_original_may_be_replaced(out: Path, work: Path, tmp_
         os.fsencode(out), job=JOB, token=TOKEN, source=os.fsencode(original)
     ) as publishing:
         part = publishing.place(os.fsencode(work / "film.mp4"), b"film.mp4")
-        publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=digest(OLD)))
+        publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=(digest(OLD),)))
     assert tree(out) == {"film.mp4": NEW}
     assert original.read_bytes() == OLD
 
@@ -200,7 +200,7 @@ def test_an_own_earlier_output_is_replaced(out: Path, work: Path) -> None:
     (out / "film.mp4").write_bytes(OLD)
     with publication(out) as publishing:
         part = publishing.place(os.fsencode(work / "film.mp4"), b"film.mp4")
-        publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=digest(OLD)))
+        publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=(digest(OLD),)))
     assert tree(out) == {"film.mp4": NEW}
 
 
@@ -208,7 +208,7 @@ def test_an_own_earlier_output_is_replaced(out: Path, work: Path) -> None:
 def test_an_own_earlier_package_is_replaced(out: Path, work: Path) -> None:
     (out / "film").mkdir(parents=True)
     (out / "film" / "stale.m4s").write_bytes(OLD)
-    replaces = content_of(os.fsencode(out / "film")).blake3
+    replaces = (content_of(os.fsencode(out / "film")).blake3,)
     with publication(out) as publishing:
         part = publishing.place(os.fsencode(work / "abr"), b"film")
         publishing.publish(part, PublishTarget(path=b"film", replaces=replaces))
@@ -232,7 +232,7 @@ def test_a_file_that_takes_the_name_in_the_middle_survives(
     with publication(out) as publishing:
         part = publishing.place(os.fsencode(work / "film.mp4"), b"film.mp4")
         with pytest.raises(TargetExists):
-            publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=digest(OLD)))
+            publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=(digest(OLD),)))
     assert tree(out) == {"film.mp4": b"somebody else's"}
 
 
@@ -242,7 +242,7 @@ def test_a_former_attempts_own_output_is_adopted(out: Path, work: Path) -> None:
     inode = (out / "film.mp4").stat().st_ino
     with publication(out) as publishing:
         part = publishing.place(os.fsencode(work / "film.mp4"), b"film.mp4")
-        output = publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=digest(NEW)))
+        output = publishing.publish(part, PublishTarget(path=b"film.mp4", replaces=(digest(NEW),)))
     assert output.blake3 == digest(NEW)
     assert (out / "film.mp4").stat().st_ino == inode
     assert tree(out) == {"film.mp4": NEW}
@@ -428,9 +428,9 @@ def attempt(case: str, out: Path, work: Path) -> None:
     package = "package" in case
     source = os.fsencode(work / ("abr" if package else "film.mp4"))
     name = b"Series/film" if package else b"Series/film.mp4"
-    replaces = None
+    replaces: tuple[str, ...] = ()
     if os.path.lexists(out / os.fsdecode(name)) and case != "new":
-        replaces = content_of(os.fsencode(out / os.fsdecode(name))).blake3
+        replaces = (content_of(os.fsencode(out / os.fsdecode(name))).blake3,)
     with publication(out) as publishing:
         if case == "copy":
             part = publishing.link_or_copy(source, name, hard_link=False)

@@ -240,9 +240,8 @@ def upgrade() -> None:
         sa.Column("token", sa.Integer(), nullable=False),
         sa.Column("source", sa.LargeBinary(), nullable=False),
         sa.Column("place", sa.LargeBinary(), nullable=False),
-        sa.Column("blake3", sa.String(length=64), nullable=False),
-        sa.Column("reserved", sa.String(length=64), nullable=True),
         sa.Column("published", sa.String(length=64), nullable=True),
+        sa.Column("offered", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["job_id"], ["jobs.id"], name=op.f("fk_targets_job_id"), ondelete="CASCADE"
         ),

@@ -212,6 +212,9 @@ def _create_prefect() -> FastAPI:
     """Import Prefect's server and make its application; takes seconds, so call it in a thread."""
     from prefect.server.api.server import create_app
 
+    from darkstream.server.prefect_database import take_turns
+
+    take_turns()
     app: FastAPI = create_app(final=True)
     for name in ("uvicorn", "fastapi"):
         logger = logging.getLogger(name)

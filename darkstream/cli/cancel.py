@@ -14,4 +14,5 @@ def command(job: int) -> None:
 
     with connect(read_settings()) as client:
         state = client.cancel_job(JobId(job))
-    click.echo(f"job {state.id}: {state.status}")
+    ended = "cancelled" if state.status.ended else "asked to end; it does within seconds"
+    click.echo(f"job {state.id}: {ended}")

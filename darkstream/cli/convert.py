@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from datetime import datetime, timedelta
 
@@ -15,31 +14,42 @@ from darkstream.errors import NoSuchPath, UsageError
 @click.argument("file", type=click.Path(path_type=bytes))
 @click.option("--preset", required=True, help="Name of a preset, or a YAML file.")
 @click.option(
-    "--to", "destination", type=click.Path(), help="Directory (default: beside the file)."
+    "--to",
+    "destination",
+    type=click.Path(path_type=bytes),
+    help="Directory (default: beside the file).",
 )
 @click.option("--priority", type=click.IntRange(0, 100), default=50, show_default=True)
 @click.option("--at", help="Do not start before: 22:30, or 2027-01-31T22:30.")
 @click.option("--detach", is_flag=True, help="Do not wait.")
 def command(
-    file: bytes, preset: str, destination: str | None, priority: int, at: str | None, detach: bool
+    file: bytes,
+    preset: str,
+    destination: bytes | None,
+    priority: int,
+    at: str | None,
+    detach: bool,
 ) -> int:
     """Convert one FILE and wait for it; exit code 3 when it failed."""
     from darkstream.cli.follow import follow_job
     from darkstream.cli.presets import find_preset
     from darkstream.cli.session import connect, read_settings
     from darkstream.cli.show import describe_job
-    from darkstream.model.paths import display, is_text
+    from darkstream.model.paths import display, split_exact
     from darkstream.model.wire import SubmitJob
 
     settings = read_settings()
     path = os.path.abspath(file)
     if not os.path.isfile(path):
         raise NoSuchPath(f"{display(path)} is not a file")
+    source, source_b64 = split_exact(path)
+    to, to_b64 = (None, None) if destination is None else split_exact(os.path.abspath(destination))
     request = SubmitJob(
-        source=path.decode("utf-8") if is_text(path) else None,
-        source_b64=None if is_text(path) else base64.b64encode(path).decode("ascii"),
+        source=source,
+        source_b64=source_b64,
         preset=find_preset(preset, settings),
-        destination=None if destination is None else os.path.abspath(destination),
+        destination=to,
+        destination_b64=to_b64,
         priority=priority,
         at=None if at is None else parse_time(at, datetime.now().astimezone()),
     )
@@ -48,7 +58,11 @@ def command(
         if detach or job.not_before is not None:
             click.echo(f"job {job.id} is queued; 'darkstream show {job.id}' shows it")
             return 0
-        job = follow_job(client, job.id)
+        try:
+            job = follow_job(client, job.id)
+        except KeyboardInterrupt:
+            click.echo(f"\njob {job.id} goes on; 'darkstream cancel {job.id}' ends it", err=True)
+            raise
     for name, value in describe_job(job):
         click.echo(f"{name + ':':<13}{value}")
     return 3 if job.status == "failed" else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from typing import TYPE_CHECKING
 
@@ -111,21 +110,17 @@ def describe_library(
     """The request that adds a library; paths go as text where they are, else as base64."""
     from pydantic import ValidationError
 
-    from darkstream.model.paths import display, is_text
+    from darkstream.model.paths import display, split_exact
     from darkstream.model.wire import AddLibrary
 
-    def exact(path: bytes) -> str | None:
-        return None if is_text(path) else base64.b64encode(path).decode("ascii")
-
+    (text, text_b64), (to, to_b64) = split_exact(root), split_exact(destination)
     try:
         return AddLibrary(
             name=name,
-            root=root.decode("utf-8") if is_text(root) else display(root),
-            root_b64=exact(root),
-            destination=destination.decode("utf-8")
-            if is_text(destination)
-            else display(destination),
-            destination_b64=exact(destination),
+            root=text or display(root),
+            root_b64=text_b64,
+            destination=to or display(destination),
+            destination_b64=to_b64,
             preset=_as_preset(preset),
             include=include or None,
             exclude=exclude,

@@ -34,7 +34,11 @@ def command(
         if detach:
             click.echo(f"scan {scan.id} of {library} started")
             return 0
-        scan = follow_scan(client, scan.id)
+        try:
+            scan = follow_scan(client, scan.id)
+        except KeyboardInterrupt:
+            click.echo(f"\nscan {scan.id} goes on; 'darkstream jobs' shows its jobs", err=True)
+            raise
         if scan.status != "done":
             raise DarkstreamError(f"the scan {scan.status}: {scan.reason}")
         lines = list(client.scan_report(scan.id))

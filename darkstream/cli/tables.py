@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from darkstream.model.base import Frozen
     from darkstream.model.job import Job, ReportLine
 
+_FILE_WIDTH = 200
+"""Columns of a table that goes into a file or a pipe, where nobody has a narrow window."""
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
@@ -34,18 +36,23 @@ def print_json(values: Iterable[Frozen]) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table as wide as the terminal; file names are shown as they are, not as markup."""
+    """Print a table as wide as the terminal; names are neither markup nor control characters."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from darkstream.model.paths import display
+
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for header in headers:
         table.add_column(header, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*(Text(display(cell.encode())) for cell in row))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_FILE_WIDTH)
+    console.print(table)
 
 
 def job_row(job: Job) -> tuple[str, ...]:

@@ -86,9 +86,10 @@ def _places(request: SubmitJob) -> tuple[bytes, bytes, bytes]:
     relative = os.path.basename(source)
     if relative in {b"", b".", b".."}:
         raise UsageError(f"the source names no file: {display(source)!r}")
-    if request.destination is None:
+    if request.destination is None and request.destination_b64 is None:
         return source, relative, os.path.dirname(source)
-    return source, relative, absolute_path(request.destination, None, "destination")
+    to = absolute_path(request.destination, request.destination_b64, "destination")
+    return source, relative, to
 
 
 def _moment(at: datetime | None) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import unicodedata
 
@@ -33,6 +34,13 @@ def is_text(path: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def split_exact(path: bytes) -> tuple[str | None, str | None]:
+    """The path as JSON carries it: as text where it is text, else as base64."""
+    if is_text(path):
+        return path.decode("utf-8"), None
+    return None, base64.b64encode(path).decode("ascii")
 
 
 def from_text(path: str) -> bytes:

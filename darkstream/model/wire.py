@@ -35,6 +35,7 @@ class SubmitJob(Frozen):
     source_b64: str | None = Field(None, description="The path as base64 where it is not UTF-8.")
     preset: str | Preset
     destination: str | None = Field(None, description="Absolute directory; default: the source's.")
+    destination_b64: str | None = Field(None, description="The same where it is not UTF-8.")
     priority: Priority = 50
     at: datetime | None = Field(None, description="Do not start before (with time zone).")
     flow_run: str | None = Field(None, description="The Prefect flow run that works on it itself.")

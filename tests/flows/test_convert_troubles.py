@@ -110,6 +110,7 @@ def test_a_cable_that_was_loose_for_a_moment_is_not_the_jobs_end(
     assert len(calls) == 2
 
 
+@pytest.mark.logs_errors
 def test_an_error_of_our_own_fails_one_job_and_not_the_batch(
     field: Field,
     flow_clips: Path,

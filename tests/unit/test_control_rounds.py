@@ -38,6 +38,7 @@ async def test_a_step_that_fails_is_tried_again_and_trouble_is_noted_then_cleare
     assert seen[2] == ()
 
 
+@pytest.mark.logs_errors
 async def test_an_error_is_logged_once_while_it_stays_the_same(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -39,11 +40,20 @@ class _Errors(logging.Handler):
             self.lines.append(f"{record.name}: {record.getMessage()}")
 
 
-@pytest.fixture(autouse=True, scope="session")
+def _to_record(_logger: object, _method: str, event: structlog.typing.EventDict) -> dict[str, Any]:
+    message, trace = event.pop("event"), event.pop("exc_info", None)
+    return {"msg": message, "exc_info": trace, "extra": {"said": event}}
+
+
+@pytest.fixture(autouse=True)
 def _log_through_logging() -> None:
-    """Let structlog speak through logging, as in every entrance."""
+    """Let structlog speak through logging, as in every entrance; a test before may differ."""
     structlog.configure(
-        processors=[structlog.stdlib.add_log_level, structlog.stdlib.render_to_log_kwargs],
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            _to_record,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )

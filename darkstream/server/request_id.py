@@ -39,5 +39,6 @@ class RequestId:
                 message = {**message, "headers": headers}
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request=identifier):
+        asked = f"{scope['method']} {scope['path']}"
+        with structlog.contextvars.bound_contextvars(request=identifier, asked=asked):
             await self._app(scope, receive, send_with_id)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from darkstream.model.library import SampledFile
 from darkstream.model.source import ChangeHint
 from darkstream.model.wire import SampledFiles
 from darkstream.server.answers import install_error_answers
+from darkstream.server.request_id import RequestId
 from darkstream.server.requests import json_body
 
 _JSON = {"content-type": "application/json"}
@@ -20,6 +22,7 @@ _JSON = {"content-type": "application/json"}
 async def asker() -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     install_error_answers(app)
+    app.add_middleware(RequestId)
 
     @app.post("/")
     def count(body: Annotated[SampledFiles, Depends(json_body(SampledFiles))]) -> list[str]:
@@ -64,8 +67,19 @@ async def test_a_wrong_field_is_named(asker: httpx.AsyncClient) -> None:
     assert "files.0.path" in answer.json()["detail"]
 
 
+@pytest.mark.logs_errors
 async def test_the_unforeseen_is_a_problem_without_its_text(asker: httpx.AsyncClient) -> None:
     answer = await asker.get("/odd")
     assert answer.status_code == 500
     assert answer.json()["error"] == "internal"
     assert "hunter2" not in answer.text
+
+
+async def test_the_log_of_a_refusal_says_what_was_asked(
+    asker: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        answer = await asker.get("/nothing/here?key=secret")
+    (record,) = [one for one in caplog.records if one.message == "request_refused"]
+    assert record.said["asked"] == "GET /nothing/here"
+    assert record.said["request"] == answer.headers["x-request-id"] == answer.json()["id"]

@@ -42,11 +42,13 @@ def add_library(wing: Wing, request: AddLibrary) -> Library:
 
 
 def _keep_apart(root: bytes, destination: bytes) -> None:
+    """Results may lie beside the originals, or in a directory of their own; not all around."""
     inner, outer = os.path.normpath(root), os.path.normpath(destination)
-    if inner == outer or inner.startswith(outer.rstrip(b"/") + b"/"):
+    if inner != outer and inner.startswith(outer.rstrip(b"/") + b"/"):
         raise UsageError(
             f"the destination {display(destination)!r} holds the library {display(root)!r}, and "
-            "what lies in a destination is never a source: choose another directory"
+            "what lies in a destination is never a source: choose another directory, or the "
+            "library itself to have the results beside the originals"
         )
 
 

@@ -16,14 +16,8 @@ from flows.scan_library import scan_library
 
 
 def _add_library(field: Field, **more: Any) -> None:
-    request = AddLibrary(
-        name="movies",
-        root=str(field.library),
-        destination=str(field.destination),
-        preset="web",
-        **more,
-    )
-    field.client.add_library(request)
+    values = {"destination": str(field.destination), "preset": "web"} | more
+    field.client.add_library(AddLibrary(name="movies", root=str(field.library), **values))
 
 
 def _scan(field: Field, *, dry_run: bool = False) -> tuple[Scan, dict[str, ReportLine]]:
@@ -70,6 +64,30 @@ def test_a_renamed_file_is_recognised_and_a_changed_one_done_again(
     newest = max(field.client.jobs(), key=lambda job: job.id)
     assert os.path.basename(newest.source) == "b.mkv"
     assert newest.status == "done", newest.reason
+
+
+def test_results_beside_the_originals_are_no_sources_and_replace_none(
+    field: Field, flow_clips: Path
+) -> None:
+    before = {
+        name: field.add(flow_clips / "old.avi", name).read_bytes()
+        for name in ("films/a.avi", "films/b.mp4")
+    }
+    _add_library(field, destination=str(field.library))
+    _scan(field)
+    field.work_off()
+    films = sorted(path.name for path in (field.library / "films").iterdir())
+    assert films == ["a.avi", "a.mp4", "b.mp4", "b.mp4.mp4"]
+    assert {name: (field.library / name).read_bytes() for name in before} == before
+
+    again, lines = _scan(field)
+    assert again.jobs == 0
+    assert {name: line.outputs for name, line in lines.items()} == {
+        "films/a.avi": ("films/a.mp4",),
+        "films/b.mp4": ("films/b.mp4.mp4",),
+    }
+    last, _ = _scan(field)
+    assert (last.jobs, last.unchanged) == (0, last.met)
 
 
 def test_an_output_that_is_gone_is_made_again(field: Field, flow_clips: Path) -> None:

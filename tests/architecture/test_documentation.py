@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from darkstream.cli.main import COMMANDS
+from darkstream.planning.presets import preset_schema
 from darkstream.settings import Settings, describe_settings
 
 ROOT = Path(__file__).parents[2]
@@ -39,3 +40,15 @@ def test_the_fastapi_pin_can_go_when_prefect_does() -> None:
         assert '"fastapi<0.151"' not in text, "Prefect moved on: try without the FastAPI pin"
     else:
         assert '"fastapi<0.151"' in text
+
+
+def test_every_preset_field_is_described() -> None:
+    schema = preset_schema()
+    objects = {"Preset": schema, **schema["$defs"]}
+    bare = [
+        f"{name}.{field}"
+        for name, found in objects.items()
+        for field, one in found.get("properties", {}).items()
+        if not one.get("description") and "$ref" not in str(one)
+    ]
+    assert bare == []

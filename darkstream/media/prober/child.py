@@ -26,6 +26,8 @@ _DEMUXERS = (
 )
 """What may read a file: never a demuxer that opens others (concat, hls, dash, image2 …)."""
 _OPTIONS = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"}
+_INDEXED_OPTIONS = {"skip_frame": "all"}
+"""Where an index tells all but the pictures, opening need not decode some: we decode one after."""
 
 
 def serve(descriptor: int, max_pixels: int) -> None:
@@ -57,9 +59,10 @@ def _probe(stream: BinaryIO, max_pixels: int) -> dict[str, Any]:
     size = os.fstat(stream.fileno()).st_size
     check_head(stream, size)
     layout = read_layout(stream, size)
+    options = _OPTIONS | _INDEXED_OPTIONS if layout.has_index else _OPTIONS
     stream.seek(0)
     try:
-        with av.open(stream, mode="r", options=_OPTIONS, metadata_errors="replace") as container:
+        with av.open(stream, mode="r", options=options, metadata_errors="replace") as container:
             return describe(container, layout, size, max_pixels)
     except av.error.FFmpegError as error:
         if reason := _explain(layout):

@@ -43,6 +43,8 @@ class _Look:
 
     described: dict[str, Any]
     video: bool
+    indexed: list[int] = field(default_factory=list)
+    """Times of an index that lists every packet; `times` are those of the packets met."""
     times: list[int] = field(default_factory=list)
     tries: int = 0
     decoded: bool = False
@@ -51,7 +53,8 @@ class _Look:
     def done(self) -> bool:
         if not self.video:
             return self.decoded or self.tries >= _AUDIO_TRIES
-        return len(self.times) >= _TIMES and (self.decoded or self.tries >= _TRIES)
+        timed = bool(self.indexed) or len(self.times) >= _TIMES
+        return timed and (self.decoded or self.tries >= _TRIES)
 
 
 def look_inside(
@@ -64,6 +67,9 @@ def look_inside(
         for described in groups[group]
     }
     streams = [stream for stream in container.streams if stream.index in looks]
+    for stream in streams:
+        if looks[stream.index].video:
+            looks[stream.index].indexed = _index_times(stream)
     seen = Seen(missing_bytes=_missing_bytes(streams, size))
     for count, packet in enumerate(_packets(container, streams)):
         seen.packets += bool(packet.size)
@@ -105,8 +111,9 @@ def _conclude(look: _Look, stream: Stream) -> None:
         described["decoded"] = look.decoded or look.tries == 0
         return
     described["decoded"] = look.decoded
-    described["variable_rate"] = _is_variable(_steps(_index_times(stream) or look.times))
-    described["average_rate"] = _average(described["average_rate"], look.times, stream.time_base)
+    times = look.indexed or look.times
+    described["variable_rate"] = _is_variable(_steps(times))
+    described["average_rate"] = _average(described["average_rate"], times, stream.time_base)
 
 
 def _index_times(stream: Stream) -> list[int]:

@@ -109,6 +109,8 @@ def describe_frame(frame: VideoFrame, video: dict[str, Any]) -> None:
         video |= {"width": frame.width, "height": frame.height}
     seen = colour(frame)
     video["colour"] = {key: value or seen[key] for key, value in video["colour"].items()}
+    if frame.format.name.startswith("yuvj"):  # full range by its very layout
+        video["colour"]["range"] = "pc"
     if frame.interlaced_frame and video["field_order"] not in {"tff", "bff"}:
         video["field_order"] = "bff" if video["codec"] in _BOTTOM_FIRST else "tff"
     # PyAV's container is a mapping by its stubs and a sequence when it runs.

@@ -115,7 +115,7 @@ def _video(stream: VideoStream, track: Track, max_pixels: int) -> dict[str, Any]
             f"{max_pixels} pixels"
         )
     context.thread_count = 1
-    context.options = {"max_pixels": str(max_pixels)}
+    context.options = {"max_pixels": str(max_pixels), "skip_loop_filter": "all"}
     sar = stream.sample_aspect_ratio
     return {
         "width": context.width,

@@ -11,13 +11,14 @@ import xxhash
 
 from darkstream.library.filters import Filter
 from darkstream.library.irregular import Irregular
+from darkstream.model.source import fit
 
 Row = tuple[bytes, int, int, int, int]
-"""Name, size, mtime_ns, ctime_ns and inode of a regular file."""
+"""Name, size, mtime_ns, ctime_ns and inode of a regular file, as in a ChangeHint."""
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HOP = 3072  # bytes of path in one openat, well below what Linux takes (4096)
-_NUMBERS = struct.Struct("<QqqQ")
+_NUMBERS = struct.Struct("<qqqq")
 
 
 @dataclass(slots=True)
@@ -86,7 +87,8 @@ def _sort_in(contents: Contents, entry: os.DirEntry[str], path: bytes, admit: Fi
         except FileNotFoundError:
             contents.gone.append(raw)
             return
-        contents.rows.append((raw, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
+        mtime, ctime, inode = fit(stat.st_mtime_ns), fit(stat.st_ctime_ns), fit(stat.st_ino)
+        contents.rows.append((raw, stat.st_size, mtime, ctime, inode))
     elif entry.is_dir(follow_symlinks=False):
         contents.directories.append(os.fsencode(name))
     elif entry.is_symlink() or admit.admits(name, path):

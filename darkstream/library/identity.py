@@ -11,11 +11,18 @@ from contextlib import contextmanager
 import blake3
 import xxhash
 
-from darkstream.errors import SourceChanged, SourceError, SourceUnreadable, SourceVanished
+from darkstream.errors import (
+    MediaError,
+    SourceChanged,
+    SourceError,
+    SourceUnreadable,
+    SourceVanished,
+    StorageError,
+)
 from darkstream.library.irregular import cause
 from darkstream.model.base import ContentId
 from darkstream.model.paths import display
-from darkstream.model.source import ChangeHint, Identity
+from darkstream.model.source import ChangeHint, Identity, fit
 from darkstream.observe.cancel import CancelToken
 
 _SAMPLE = 64 << 10
@@ -66,6 +73,20 @@ def check_unchanged(path: bytes, hint: ChangeHint) -> None:
         raise SourceChanged(f"{display(path)} changed while it was read")
 
 
+@contextmanager
+def unchanged(path: bytes, hint: ChangeHint) -> Iterator[None]:
+    """What is done inside was done to one and the same file, or this raises as `check_unchanged`.
+
+    An error about the file is believed only if it is still the same.
+    """
+    try:
+        yield
+    except (SourceError, MediaError, StorageError):
+        check_unchanged(path, hint)
+        raise
+    check_unchanged(path, hint)
+
+
 def source_error(path: bytes, error: OSError) -> SourceError:
     """The one clear line for a source that the system did not let us read."""
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
@@ -90,9 +111,9 @@ def _hint(path: bytes, found: os.stat_result) -> ChangeHint:
         raise SourceUnreadable(f"cannot read {display(path)}: it is no regular file")
     return ChangeHint(
         size=found.st_size,
-        mtime_ns=found.st_mtime_ns,
-        ctime_ns=found.st_ctime_ns,
-        inode=found.st_ino,
+        mtime_ns=fit(found.st_mtime_ns),
+        ctime_ns=fit(found.st_ctime_ns),
+        inode=fit(found.st_ino),
     )
 
 

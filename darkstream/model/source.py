@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from darkstream.model.base import ContentId, Frozen
 
+_HALF = 1 << 63
+
 
 class ChangeHint(Frozen):
-    """What `stat` says of a file: equal hints mean it was not touched (no file is opened)."""
+    """What `stat` says of a file: equal hints mean it was not touched (no file is opened).
+
+    Each number is taken as 64 bits with a sign, as databases keep them: file systems know times
+    after 2262 and inode numbers that need the 64th bit.
+    """
 
     size: int
     mtime_ns: int
     ctime_ns: int
     inode: int
+
+
+def fit(number: int) -> int:
+    """A number of `stat` as 64 bits with a sign; nearly always itself."""
+    return number if -_HALF <= number < _HALF else (number + _HALF) % (2 * _HALF) - _HALF
 
 
 class SourceFile(Frozen):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fixtures_flows import Field
+from fixtures_library import count_opens
 
 from darkstream.model.job import ReportLine
 from darkstream.model.library import Scan
@@ -35,12 +36,16 @@ def test_new_files_become_jobs_and_a_second_look_finds_nothing(
     field.add(flow_clips / "noise.mp4")
     (field.library / "notes.txt").write_text("no film")
     _add_library(field)
-    first, _ = _scan(field)
+    with count_opens(field.library) as opened:
+        first, _ = _scan(field)
     assert (first.met, first.jobs) == (2, 2)
+    assert sorted(opened) == [b"noise.mp4", b"old.avi"]
     field.work_off()
     assert field.published() == ["films/old.mp4"]
 
-    second, lines = _scan(field)
+    with count_opens(field.library) as opened:
+        second, lines = _scan(field)
+    assert opened == []
     assert (second.met, second.unchanged, second.jobs) == (2, 2, 0)
     assert {name: line.status for name, line in lines.items()} == {
         "films/old.avi": "done",

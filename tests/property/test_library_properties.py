@@ -14,11 +14,12 @@ from darkstream.library.directory import Row, digest
 from darkstream.library.filters import Filter
 from darkstream.library.walk import Differs, Same, Walk
 from darkstream.model.library import DirectoryDigest
+from darkstream.model.source import fit
 
 NAMES = st.binary(min_size=1, max_size=40).filter(
     lambda name: b"/" not in name and b"\0" not in name and not name.startswith(b".")
 )
-NUMBERS = st.integers(min_value=0, max_value=2**62)
+NUMBERS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 ROWS = st.lists(st.tuples(NAMES, NUMBERS, NUMBERS, NUMBERS, NUMBERS), max_size=8)
 
 
@@ -34,6 +35,13 @@ def test_equal_digests_mean_equal_rows(one: list[Row], other: list[Row]) -> None
     one.sort()
     other.sort()
     assert (digest(one) == digest(other)) is (one == other)
+
+
+@given(st.integers(min_value=-(2**64), max_value=2**64))
+def test_any_number_of_stat_fits_into_a_database(number: int) -> None:
+    kept = fit(number)
+    assert -(2**63) <= kept < 2**63
+    assert (kept - number) % 2**64 == 0
 
 
 @settings(max_examples=30, deadline=None)

@@ -11,9 +11,23 @@ import blake3
 import pytest
 from fixtures_library import scan_order
 
-from darkstream.errors import Cancelled, SourceChanged, SourceUnreadable, SourceVanished
+from darkstream.errors import (
+    Cancelled,
+    ProcessFailed,
+    SourceChanged,
+    SourceRejected,
+    SourceUnreadable,
+    SourceVanished,
+    StorageError,
+)
 from darkstream.library import identity
-from darkstream.library.identity import check_unchanged, identify, sample, stat_hint
+from darkstream.library.identity import (
+    check_unchanged,
+    identify,
+    sample,
+    stat_hint,
+    unchanged,
+)
 from darkstream.library.outputs import missing_outputs
 from darkstream.library.settling import Settling, settle, settled
 from darkstream.observe.cancel import CancelToken
@@ -210,3 +224,33 @@ def test_missing_outputs(tmp_path: Path) -> None:
         (b"b.mkv", b"b.txt"),
     )
     assert missing_outputs(scan_order(tmp_path, out, outputs=outputs)) == (b"b.mkv", b"c.mkv")
+
+
+def test_a_destination_that_is_gone_as_a_whole_is_an_unmounted_disk(tmp_path: Path) -> None:
+    """A whole library must not be converted again because a disk was not there."""
+    outputs = ((b"a.mkv", b"a.mp4"),)
+    with pytest.raises(SourceUnreadable, match="is its disk mounted"):
+        missing_outputs(scan_order(tmp_path, tmp_path / "out", outputs=outputs))
+    assert missing_outputs(scan_order(tmp_path, tmp_path / "out")) == ()
+    (tmp_path / "out").mkdir()  # as the line says: the user means it
+    assert missing_outputs(scan_order(tmp_path, tmp_path / "out", outputs=outputs)) == (b"a.mkv",)
+
+
+def test_an_error_is_only_believed_of_a_file_that_stayed(tmp_path: Path) -> None:
+    path = write(tmp_path / "film.mkv", b"1")
+    hint = stat_hint(path)
+    with unchanged(path, hint):
+        pass
+    with pytest.raises(SourceRejected), unchanged(path, hint):
+        raise SourceRejected("no film")
+    (tmp_path / "other").write_bytes(b"1")
+    os.replace(tmp_path / "other", tmp_path / "film.mkv")  # same bytes, another file
+    for error in (SourceRejected("no film"), StorageError("full"), ProcessFailed):
+        with pytest.raises(SourceChanged), unchanged(path, hint):
+            if isinstance(error, type):
+                raise error("ffmpeg failed", argv=[b"ffmpeg"], code=1, stderr="")
+            raise error
+    with pytest.raises(SourceChanged), unchanged(path, hint):
+        pass
+    with pytest.raises(Cancelled), unchanged(path, hint):
+        raise Cancelled("by the user")

@@ -9,10 +9,11 @@ import socket
 from pathlib import Path
 
 import pytest
-from fixtures_library import scan_order
+from fixtures_library import count_opens, scan_order
 
 from darkstream.errors import Cancelled, NoSuchPath, SourceUnreadable
 from darkstream.library import directory as directory_module
+from darkstream.library.identity import stat_hint
 from darkstream.library.irregular import Irregular
 from darkstream.library.walk import Differs, Same, Walk
 from darkstream.model.library import DirectoryDigest, ScanOrder
@@ -373,13 +374,29 @@ def test_a_file_that_vanishes_between_listing_and_stat_is_a_line(root: Path) -> 
 
 
 def test_no_file_is_opened(root: Path) -> None:
-    """A pipe would hang the one who opens it; a file's access time would tell."""
     touch(root / "film.mkv")
+    touch(root / "series" / "1.mkv")
     os.mkfifo(root / "pipe.mkv")
-    os.utime(root / "film.mkv", ns=(1, 1))
-    known = digests(scan_order(root))
-    list(Walk(scan_order(root, known=known)))
-    assert (root / "film.mkv").stat().st_atime_ns == 1
+    with count_opens(root) as opened:
+        known = digests(scan_order(root))
+        list(Walk(scan_order(root, known=known)))
+    assert opened == []
+    with count_opens(root) as opened:
+        (root / "series" / "1.mkv").read_bytes()
+    assert opened == [b"1.mkv"]  # the counter counts
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 13_569_465_600])
+def test_a_time_of_any_age_is_a_time(root: Path, seconds: int) -> None:
+    """Of 1969, of 1970, of 2400: more nanoseconds than fit into 63 bits."""
+    touch(root / "film.mkv")
+    os.utime(root / "film.mkv", ns=(0, seconds * 10**9))
+    (listing,) = (met.listing for met in Walk(scan_order(root)) if isinstance(met, Differs))
+    hint = listing.entries[0].hint
+    assert hint == stat_hint(os.fsencode(root / "film.mkv"))
+    assert -(2**63) <= hint.mtime_ns < 2**63
+    known = [DirectoryDigest(path=b"", digest=listing.digest)]
+    assert list(Walk(scan_order(root, known=known))) == [Same(b"", 1)]
 
 
 def test_a_missing_root(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from darkstream.media.sandbox import Sandbox
 from darkstream.media.tally import Tally
 from darkstream.model.capabilities import Capabilities
 from darkstream.model.encoded import Encoded
+from darkstream.model.paths import display
 from darkstream.model.plan import AbrPackage, EncodePlan, VideoCopy, VideoEncode
 from darkstream.observe.cancel import CancelToken
 
@@ -77,7 +78,7 @@ def encode(  # noqa: PLR0913 - keywords, each one thing the caller has
             raise
         return _outgrown(plan, files, argv, str(error))
     except ProcessFailed as error:
-        raise _explain(error, tally) from error
+        raise _explain(error, tally, directory) from error
     if allowed.output_bytes is not None and _size(plan, files) > allowed.output_bytes:
         return _outgrown(plan, files, argv, "the finished output is not small enough")
     return _finish(plan, files, argv, done, tally)
@@ -186,9 +187,12 @@ def _outgrown(plan: EncodePlan, files: bytes, argv: tuple[bytes, ...], why: str)
     )
 
 
-def _explain(error: ProcessFailed, tally: Tally) -> Exception:
+def _explain(error: ProcessFailed, tally: Tally, directory: bytes) -> Exception:
     if _NO_SPACE in error.stderr:
-        return StorageFull("no space is left in the work directory; free some, then retry the job")
+        return StorageFull(
+            f"no space is left in the work directory {display(directory)}: free some, then retry "
+            "the job"
+        )
     if isinstance(error, ProcessTimeout):
         return error
     reason = tally.example or "it did not say why"

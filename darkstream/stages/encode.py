@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from darkstream.errors import MediaError
-from darkstream.library.identity import check_unchanged
+from darkstream.errors import SourceVanished
+from darkstream.library.identity import unchanged
 from darkstream.media import encode as media
 from darkstream.model.encoded import Encoded
 from darkstream.model.plan import EncodePlan
 from darkstream.stages.attempt import Attempt
+from darkstream.storage.faults import storage_faults
 
 
 def encode(attempt: Attempt, plan: EncodePlan, directory: bytes) -> Encoded:
@@ -18,10 +19,13 @@ def encode(attempt: Attempt, plan: EncodePlan, directory: bytes) -> Encoded:
     attempt was cancelled with.
     """
     tools = attempt.tools
-    try:
-        encoded = media.encode(
+    if attempt.source is None:
+        raise SourceVanished("the source was not found")
+    source = attempt.source
+    with unchanged(source.path, source.hint), storage_faults(directory):
+        return media.encode(
             plan,
-            attempt.claim.source,
+            source.path,
             directory,
             capabilities=tools.capabilities,
             sandbox=tools.sandbox,
@@ -30,13 +34,3 @@ def encode(attempt: Attempt, plan: EncodePlan, directory: bytes) -> Encoded:
             cancel=attempt.cancel,
             on_progress=lambda seen: attempt.note(seen, plan.expect.duration),
         )
-    except MediaError:
-        _check_source(attempt)
-        raise
-    _check_source(attempt)
-    return encoded
-
-
-def _check_source(attempt: Attempt) -> None:
-    if attempt.source is not None:
-        check_unchanged(attempt.source.path, attempt.source.hint)

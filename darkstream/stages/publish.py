@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -17,7 +15,7 @@ from darkstream.model.wire import FileToPublish, TargetRequest
 from darkstream.planning.naming import extension_of, output_candidates
 from darkstream.stages.attempt import Attempt
 from darkstream.stages.patience import outlast
-from darkstream.storage.parts import Part, owner
+from darkstream.storage.parts import Part
 from darkstream.storage.publish import Publication
 
 log = structlog.get_logger(__name__)
@@ -65,7 +63,7 @@ def publish_again(attempt: Attempt, plan: EncodePlan, earlier: Reservation) -> P
         return _publish(
             attempt,
             names,
-            lambda to: to.link_or_copy(path, names[0], hard_link=True, expect=output),
+            lambda to: to.link_or_copy(path, names[0], hard_link=True, expect=output.blake3),
             entry,
         )
     except SourceError as error:
@@ -74,12 +72,18 @@ def publish_again(attempt: Attempt, plan: EncodePlan, earlier: Reservation) -> P
 
 
 def publish_source(attempt: Attempt, *, hard_link: bool) -> Published:
-    """Put the source itself at the destination, as a link or a copy; raises what `publish` does."""
-    source = attempt.claim.source
+    """Put the source itself at the destination, as a link or a copy.
+
+    Raises what `publish` does, and SourceChanged where it is not what was identified.
+    """
+    source, content = attempt.claim.source, attempt.content
     extension = os.fsdecode(os.path.splitext(source)[1][1:]) or "bin"
     names = _candidates(attempt, extension)
     return _publish(
-        attempt, names, lambda to: to.link_or_copy(source, names[0], hard_link=hard_link), None
+        attempt,
+        names,
+        lambda to: to.link_or_copy(source, names[0], hard_link=hard_link, expect=content),
+        None,
     )
 
 
@@ -97,7 +101,6 @@ def _publish(
         source=claim.source,
         cancel=attempt.cancel,
     ) as to:
-        _sweep(attempt, names[0])
         part = place(to)
         output = _give_name(attempt, to, part, names)
     path = output.path if entry is None else os.path.join(output.path, entry)
@@ -132,19 +135,3 @@ def _reserve(
 def _candidates(attempt: Attempt, extension: str) -> tuple[bytes, ...]:
     claim = attempt.claim
     return output_candidates(claim.preset, claim.relative, extension, claim.job)
-
-
-def _sweep(attempt: Attempt, name: bytes) -> None:
-    """Remove what earlier attempts at this job, which are over, left beside the final name."""
-    claim = attempt.claim
-    directory = os.path.join(claim.destination, os.path.dirname(name))
-    with suppress(FileNotFoundError), os.scandir(directory) as entries:
-        for entry in entries:
-            found = owner(entry.name)
-            if found is None or found[0] != claim.job or found[1] >= claim.token:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                with suppress(FileNotFoundError):
-                    os.unlink(entry.path)

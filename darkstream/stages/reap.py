@@ -33,4 +33,4 @@ def reap(tools: Toolbox) -> Reaped:
         for path in reap_parts(destination, (), older_than_s=PARTS_AFTER_S)
     ]
     home = os.fsencode(tools.settings.work_directory)
-    return Reaped(tuple(parts), reap_work(home, (), older_than_s=WORK_AFTER_S))
+    return Reaped(tuple(parts), reap_work(home, older_than_s=WORK_AFTER_S))

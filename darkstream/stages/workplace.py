@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from darkstream.media.encode import read_verified
 from darkstream.model.job import ContentKey
 from darkstream.stages.attempt import Attempt
 from darkstream.storage.faults import storage_faults
+from darkstream.storage.parts import occupy
 
 _STOP_S = 4.0
 
@@ -53,16 +53,8 @@ def workplace(attempt: Attempt, key: ContentKey) -> Iterator[bytes]:
 
 
 def _occupy(path: bytes) -> int | None:
-    """Make a directory and lock it while the answer is open; None: another process is in it."""
     with storage_faults(path):
-        os.makedirs(path, exist_ok=True)
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+        return occupy(path)
 
 
 def _remove(path: bytes) -> None:

@@ -58,12 +58,14 @@ def content_of(
 def files_below(top: bytes, *, dir_fd: int | None = None) -> list[bytes]:
     """All files of a directory, relative and sorted. Raises StorageError for links and the like."""
     found: list[bytes] = []
-    for directory, _, names, descriptor in os.fwalk(top, dir_fd=dir_fd, onerror=_raise):
-        for name in names:
+    for directory, below, names, descriptor in os.fwalk(top, dir_fd=dir_fd, onerror=_raise):
+        for name in (*below, *names):
             path = os.path.join(directory, name)
-            if not stat.S_ISREG(os.lstat(name, dir_fd=descriptor).st_mode):
+            mode = os.lstat(name, dir_fd=descriptor).st_mode
+            if stat.S_ISREG(mode):
+                found.append(os.path.relpath(path, top))
+            elif not stat.S_ISDIR(mode):
                 raise StorageError(f"{display(path)} is no regular file")
-            found.append(os.path.relpath(path, top))
     return sorted(found)
 
 

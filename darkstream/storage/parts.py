@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from darkstream.model.base import FencingToken, JobId
@@ -41,6 +44,16 @@ def owner(name: bytes) -> tuple[JobId, FencingToken] | None:
     return (JobId(int(found[1])), FencingToken(int(found[2]))) if found else None
 
 
+def sweep(directory: int, job: JobId, token: FencingToken) -> None:
+    """Remove what earlier attempts at a job, which are over, left in an open directory."""
+    with os.scandir(directory) as entries:
+        names = [os.fsencode(entry.name) for entry in entries]
+    for name in names:
+        found = owner(name)
+        if found is not None and found[0] == job and found[1] < token:
+            remove(name, dir_fd=directory)
+
+
 def reap_parts(
     destination: bytes,
     live: Collection[tuple[JobId, FencingToken]],
@@ -60,10 +73,11 @@ def reap_parts(
     )
 
 
-def reap_work(
-    parent: bytes, keep: Collection[bytes], *, older_than_s: float = 3600.0
-) -> tuple[bytes, ...]:
-    """Remove work directories that nobody uses; `keep` are names, the answer names what went."""
+def reap_work(parent: bytes, *, older_than_s: float = 3600.0) -> tuple[bytes, ...]:
+    """Remove work directories that nobody holds; the answer names what went.
+
+    An encode may take days without touching its directory itself: it holds a lock (`occupy`).
+    """
     newest = time.time() - older_than_s
     try:
         with os.scandir(parent) as entries:
@@ -71,10 +85,54 @@ def reap_work(
     except FileNotFoundError:
         return ()
     return tuple(
-        entry.path
-        for entry in found
-        if entry.name not in keep and _older(entry, newest) and _remove(entry.path)
+        entry.path for entry in found if _older(entry, newest) and _remove_unheld(entry.path)
     )
+
+
+def occupy(path: bytes) -> int | None:
+    """Make a directory and lock it while the answer is open; None: another process holds it.
+
+    Raises OSError.
+    """
+    while True:
+        os.makedirs(path, exist_ok=True)
+        descriptor = _lock(path)
+        if descriptor is None or _is_still(path, descriptor):
+            return descriptor
+        os.close(descriptor)  # its former holder removed it meanwhile
+
+
+def _lock(path: bytes) -> int | None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _is_still(path: bytes, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_unheld(path: bytes) -> bool:
+    """Remove what no process holds; whether it is gone now by our doing."""
+    try:
+        descriptor = _lock(path)
+    except NotADirectoryError:
+        return _remove(path)
+    except OSError:
+        return False
+    if descriptor is None:
+        return False
+    try:
+        return _remove(path)
+    finally:
+        os.close(descriptor)
 
 
 def _part_files(directory: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
@@ -98,6 +156,15 @@ def _older(entry: os.DirEntry[bytes], newest: float) -> bool:
     except OSError:
         return False
     return max(found.st_mtime, found.st_ctime) <= newest
+
+
+def remove(name: bytes, *, dir_fd: int) -> None:
+    """Remove a file or a tree, if it is there. Raises OSError."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.lstat(name, dir_fd=dir_fd).st_mode):
+            shutil.rmtree(name, dir_fd=dir_fd)
+        else:
+            os.unlink(name, dir_fd=dir_fd)
 
 
 def _remove(path: bytes) -> bool:

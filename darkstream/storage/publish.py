@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -31,10 +30,13 @@ from darkstream.storage.content import content_of, sync_tree
 from darkstream.storage.destination import Destination, split, sync_directory
 from darkstream.storage.duplicate import duplicate, total_size
 from darkstream.storage.faults import check_room, storage_faults
-from darkstream.storage.parts import Part, part_name
+from darkstream.storage.parts import Part, part_name, remove, sweep
 from darkstream.storage.rename import Place, Unsupported, exchange, rename_without_replacing
 
 log = structlog.get_logger(__name__)
+
+_PATH_MAX = 4095
+"""Bytes Linux takes in one path, without the final NUL."""
 
 
 class Publication:
@@ -84,7 +86,7 @@ class Publication:
     def place(self, work: bytes, relative: bytes) -> Part:
         """Move a finished file or directory beside the final name `relative`, and make it durable.
 
-        On another file system it is copied, and the work stays.
+        On another file system it is copied and compared, and the work stays.
         """
         directory, place = self._new_part(relative)
         needed = total_size(work)
@@ -97,6 +99,9 @@ class Publication:
                     raise
                 check_room(place.directory, self._path, needed)
                 duplicate(work, place, self._cancel, hard_link=False)
+                part = self._finish(directory, place)
+                self._compare(part, work)
+                return part
             return self._finish(directory, place)
 
     def link_or_copy(
@@ -105,12 +110,13 @@ class Publication:
         relative: bytes,
         *,
         hard_link: bool,
-        expect: OutputFile | None = None,
+        expect: str,
     ) -> Part:
         """Make a part file of a file that stays where it is: an earlier output, or a source.
 
         Shares blocks where the file system can; is a hard link only if `hard_link` says so; else a
-        copy. Raises SourceVanished, SourceUnreadable, and SourceChanged when it is not `expect`.
+        copy. Raises SourceVanished, SourceUnreadable, and SourceChanged where its blake3 is not
+        `expect`.
         """
         directory, place = self._new_part(relative)
         try:
@@ -123,9 +129,9 @@ class Publication:
         with storage_faults(self._path, needed):
             duplicate(source, place, self._cancel, hard_link=hard_link)
             part = self._finish(directory, place)
-        if expect is not None and part.blake3 != expect.blake3:
+        if part.blake3 != expect:
             self._take_back(place)
-            raise SourceChanged(f"{display(source)} is not what was published there")
+            raise SourceChanged(f"{display(source)} is not what it was")
         return part
 
     def publish(self, part: Part, target: PublishTarget) -> OutputFile:
@@ -136,7 +142,7 @@ class Publication:
         TargetExists for anything else there: nothing was overwritten, the part waits for another
         name.
         """
-        directory, name = split(target.path)
+        directory, name = self._split(target.path)
         final = Place(self._destination.directory(directory), name)
         place = Place(self._destination.directory(part.directory), part.name)
         self._cancel.check()
@@ -157,13 +163,33 @@ class Publication:
 
     def _new_part(self, relative: bytes) -> tuple[bytes, Place]:
         self._cancel.check()
-        directory, _ = split(relative)
+        directory, _ = self._split(relative)
         name = part_name(self._job, self._token, self._count)
         self._count += 1
         place = Place(self._destination.directory(directory), name)
-        _remove(place)
+        with storage_faults(os.path.join(self._path, directory)):
+            sweep(place.directory, self._job, self._token)
+            _remove(place)
         self._pending[place] = None
         return directory, place
+
+    def _split(self, relative: bytes) -> tuple[bytes, bytes]:
+        """Directory and name; a path that nobody could open afterwards is refused."""
+        if (length := len(os.path.join(self._path, relative))) > _PATH_MAX:
+            raise StorageError(
+                f"the path of an output in {display(self._path)} would have {length} bytes, and "
+                f"the system opens at most {_PATH_MAX}; choose a destination nearer to the root"
+            )
+        return split(relative)
+
+    def _compare(self, part: Part, work: bytes) -> None:
+        """A copy is verified if it equals the verified work."""
+        made = content_of(work, self._cancel)
+        if (made.size, made.blake3) != (part.size, part.blake3):
+            raise StorageError(
+                f"the copy in {display(self._path)} is not what was written there: its disk or "
+                "network may be failing; check it, then retry the job"
+            )
 
     def _finish(self, directory: bytes, place: Place) -> Part:
         sync_tree(place.name, dir_fd=place.directory)
@@ -257,15 +283,16 @@ def _replace_in_steps(place: Place, final: Place, before: State) -> bool:
         return True
     aside = Place(place.directory, place.name.replace(b".part", b"000000.part"))
     rename_without_replacing(final, aside)
-    rename_without_replacing(place, final)
+    try:
+        rename_without_replacing(place, final)
+    except OSError as error:
+        rename_without_replacing(aside, final)
+        if isinstance(error, FileExistsError):
+            return False
+        raise
     _remove(aside)
     return True
 
 
 def _remove(place: Place) -> None:
-    """Remove a file or a tree, if it is there."""
-    with suppress(FileNotFoundError):
-        if stat.S_ISDIR(os.lstat(place.name, dir_fd=place.directory).st_mode):
-            shutil.rmtree(place.name, dir_fd=place.directory)
-        else:
-            os.unlink(place.name, dir_fd=place.directory)
+    remove(place.name, dir_fd=place.directory)

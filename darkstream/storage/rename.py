@@ -79,14 +79,21 @@ def link_and_unlink(source: Place, target: Place) -> None:
 
 
 def _rename_directory(source: Place, target: Place) -> None:
+    taken = FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.name)
     try:
         os.lstat(target.name, dir_fd=target.directory)
     except FileNotFoundError:
+        pass
+    else:
+        raise taken
+    try:
         os.rename(
             source.name, target.name, src_dir_fd=source.directory, dst_dir_fd=target.directory
         )
-        return
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.name)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR):  # somebody was quicker
+            raise taken from error
+        raise
 
 
 @cache

@@ -240,9 +240,12 @@ def test_a_cancelled_encode_raises_what_it_was_cancelled_with(
 def test_a_full_disk_and_other_failures_are_told_in_one_line() -> None:
     tally = Tally()
     full = ProcessFailed("x", argv=[b"ffmpeg"], code=1, stderr="write: No space left on device")
-    assert isinstance(_explain(full, tally), StorageFull)
+    told = _explain(full, tally, b"/home/work/x")
+    assert isinstance(told, StorageFull)
+    assert "/home/work/x" in str(told)
     tally.note("[enc @ 0x1] [error] no such thing")
-    told = _explain(ProcessFailed("x", argv=[b"ffmpeg"], code=1, stderr=""), tally)
+    failed = ProcessFailed("x", argv=[b"ffmpeg"], code=1, stderr="")
+    told = _explain(failed, tally, b"/home/work/x")
     assert str(told) == "ffmpeg failed: no such thing"
 
 

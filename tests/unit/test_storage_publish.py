@@ -25,7 +25,7 @@ from darkstream.observe.cancel import CancelToken
 from darkstream.storage import publish as publish_module
 from darkstream.storage import rename
 from darkstream.storage.content import content_of
-from darkstream.storage.parts import owner, reap_parts, reap_work
+from darkstream.storage.parts import occupy, owner, reap_parts, reap_work
 from darkstream.storage.publish import Publication
 
 JOB, TOKEN = JobId(7), FencingToken(3)
@@ -354,10 +354,9 @@ def test_a_package_with_a_link_in_it_is_refused(out: Path, work: Path) -> None:
 @pytest.mark.parametrize("hard_link", [False, True])
 def test_an_earlier_output_is_used_again(out: Path, work: Path, hard_link: bool) -> None:
     source = work / "film.mp4"
-    expect = OutputFile(path=b"film.mp4", size=len(NEW), blake3=digest(NEW))
     with publication(out) as publishing:
         part = publishing.link_or_copy(
-            os.fsencode(source), b"again.mp4", hard_link=hard_link, expect=expect
+            os.fsencode(source), b"again.mp4", hard_link=hard_link, expect=digest(NEW)
         )
         publishing.publish(part, PublishTarget(path=b"again.mp4"))
     assert tree(out) == {"again.mp4": NEW}
@@ -367,34 +366,39 @@ def test_an_earlier_output_is_used_again(out: Path, work: Path, hard_link: bool)
 
 def test_a_package_is_used_again(out: Path, work: Path) -> None:
     with publication(out) as publishing:
-        part = publishing.link_or_copy(os.fsencode(work / "abr"), b"film", hard_link=False)
+        package = os.fsencode(work / "abr")
+        expect = content_of(package).blake3
+        part = publishing.link_or_copy(package, b"film", hard_link=False, expect=expect)
         publishing.publish(part, PublishTarget(path=b"film"))
     assert tree(out / "film") == tree(work / "abr")
 
 
 def test_a_hard_link_across_file_systems_is_a_copy(small_disk: Path, work: Path) -> None:
     with publication(small_disk) as publishing:
-        part = publishing.link_or_copy(os.fsencode(work / "film.mp4"), b"film.mp4", hard_link=True)
+        part = publishing.link_or_copy(
+            os.fsencode(work / "film.mp4"), b"film.mp4", hard_link=True, expect=digest(NEW)
+        )
         publishing.publish(part, PublishTarget(path=b"film.mp4"))
     assert tree(small_disk) == {"film.mp4": NEW}
 
 
 def test_an_earlier_output_that_changed_or_went(out: Path, work: Path) -> None:
-    expect = OutputFile(path=b"film.mp4", size=len(OLD), blake3=digest(OLD))
+    ends = (("film.mp4", SourceChanged, "not what it was"), ("gone.mp4", SourceVanished, "there"))
     with publication(out) as publishing:
-        with pytest.raises(SourceChanged, match="not what was published there"):
-            publishing.link_or_copy(
-                os.fsencode(work / "film.mp4"), b"film.mp4", hard_link=True, expect=expect
-            )
-        with pytest.raises(SourceVanished):
-            publishing.link_or_copy(os.fsencode(work / "gone.mp4"), b"film.mp4", hard_link=True)
+        for name, kind, said in ends:
+            with pytest.raises(kind, match=said):
+                publishing.link_or_copy(
+                    os.fsencode(work / name), b"film.mp4", hard_link=True, expect=digest(OLD)
+                )
     assert tree(out) == {}
     assert (work / "film.mp4").read_bytes() == NEW
 
 
 def test_a_discarded_part_is_gone(out: Path, work: Path) -> None:
     with publication(out) as publishing:
-        part = publishing.link_or_copy(os.fsencode(work / "film.mp4"), b"a.mp4", hard_link=False)
+        part = publishing.link_or_copy(
+            os.fsencode(work / "film.mp4"), b"a.mp4", hard_link=False, expect=digest(NEW)
+        )
         publishing.discard(part)
         assert os.listdir(out) == []
 
@@ -433,7 +437,8 @@ def attempt(case: str, out: Path, work: Path) -> None:
         replaces = (content_of(os.fsencode(out / os.fsdecode(name))).blake3,)
     with publication(out) as publishing:
         if case == "copy":
-            part = publishing.link_or_copy(source, name, hard_link=False)
+            expect = content_of(source).blake3
+            part = publishing.link_or_copy(source, name, hard_link=False, expect=expect)
         else:
             part = publishing.place(source, name)
         publishing.publish(part, PublishTarget(path=name, replaces=replaces))
@@ -539,11 +544,15 @@ def test_the_reaper_keeps_live_and_young_parts(out: Path) -> None:
 
 
 def test_work_directories_are_reaped(tmp_path: Path) -> None:
-    for name in ("aa", "bb"):
-        (tmp_path / name).mkdir()
-    assert reap_work(os.fsencode(tmp_path), {b"aa"}) == ()
-    assert reap_work(os.fsencode(tmp_path), {b"aa"}, older_than_s=-60) == (
-        os.fsencode(tmp_path / "bb"),
-    )
-    assert os.listdir(tmp_path) == ["aa"]
-    assert reap_work(os.fsencode(tmp_path / "none"), ()) == ()
+    held, left = (os.fsencode(tmp_path / name) for name in ("held", "left"))
+    (tmp_path / "left").mkdir()
+    (tmp_path / "a file").write_bytes(b"x")
+    descriptor = occupy(held)
+    assert descriptor is not None
+    assert reap_work(os.fsencode(tmp_path)) == ()
+    gone = reap_work(os.fsencode(tmp_path), older_than_s=-60)
+    assert set(gone) == {left, os.fsencode(tmp_path / "a file")}
+    assert os.listdir(tmp_path) == ["held"]  # an encode of days is not reaped
+    os.close(descriptor)
+    assert reap_work(os.fsencode(tmp_path), older_than_s=-60) == (held,)
+    assert reap_work(os.fsencode(tmp_path / "none")) == ()

@@ -60,7 +60,7 @@ class CancelWatch:
             try:
                 async with asyncio.timeout(_ANSWER_S):
                     found = await self._find()
-            except (httpx.HTTPError, TimeoutError) as error:
+            except (httpx.HTTPError, TimeoutError, ValueError) as error:
                 _log.debug("cancels_unknown", error=str(error))
                 continue
             for flow_run_id in found:

@@ -39,7 +39,7 @@ async def poll(worker: DarkstreamWorker) -> None:
                     await worker.sync_with_backend()
                     rhythm.synced()
                 runs = await worker.get_and_submit_flow_runs()
-        except (httpx.HTTPError, OSError, RuntimeError) as error:
+        except (httpx.HTTPError, OSError, RuntimeError, ValueError) as error:
             rhythm.failed(str(error) or type(error).__name__)
         else:
             rhythm.answered(busy=bool(runs))

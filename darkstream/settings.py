@@ -80,7 +80,18 @@ class MediaSettings(_Group):
     no_progress_s: float = Field(120.0, gt=0, description="An encode that stands still is ended.")
     probe_s: float = Field(20.0, gt=0, description="A probe that takes longer is ended.")
     max_pixels: int = Field(8192 * 8192, gt=0, description="Larger pictures are refused.")
-    memory_bytes: int = Field(8 << 30, gt=0, description="Address space of one ffmpeg.")
+    memory_bytes: int | None = Field(
+        None, gt=0, description="Memory of one ffmpeg; default: half the machine's, at least 8 GiB."
+    )
+
+    @property
+    def memory_limit(self) -> int:
+        """Bytes one ffmpeg may use: large pictures need many, and more with every core.
+
+        4K in ten bits fails at 8 GiB on 64 threads of x264.
+        """
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return self.memory_bytes or max(8 << 30, machine // 2)
 
 
 class LibrarySettings(_Group):

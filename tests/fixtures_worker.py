@@ -40,21 +40,24 @@ def read_facts(path: Path, seconds: float = 30.0) -> Any:
 
 def alive(pid: int) -> bool:
     """Whether a process is there and no zombie."""
+    return bool(fields := _stat(pid)) and fields[0] != "Z"
+
+
+def _stat(pid: int) -> list[str]:
+    """State, parent and so on; nothing for a process that is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
+        return []
+    return stat.rpartition(")")[2].split()
 
 
 def descendants(pid: int) -> list[int]:
     """All processes below one, at this moment."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and alive(int(entry.name)):
-            stat = (entry / "stat").read_text(encoding="utf-8")
-            parent = int(stat.rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.name))
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))) and fields[0] != "Z":
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
     found: list[int] = []
     queue = [pid]
     while queue:

@@ -12,8 +12,8 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 
-_WATCH = b'read -r _; kill -KILL -- "-$1"'
-"""Waits for the end of the pipe on its standard input, which is our end."""
+_WATCH = b'read -r _; kill -s KILL -- "-$1"'
+"""Waits for the end of the pipe on its standard input, which is our end; dash knows no -KILL --."""
 
 
 def guard(
@@ -57,10 +57,9 @@ class Lifeline:
 
 
 def _limits(memory_bytes: int | None, cpu_s: int | None) -> list[bytes]:
-    wanted = [b"--as=%d" % memory_bytes] if memory_bytes is not None else []
+    """Not the address space: drivers and allocators reserve far more of it than they ever use."""
+    wanted = [b"--data=%d" % memory_bytes] if memory_bytes is not None else []
     wanted += [b"--cpu=%d" % cpu_s] if cpu_s is not None else []
-    if not wanted:
-        return []
     prlimit = _program("prlimit")
     return [prlimit, b"--core=0", *wanted, b"--"] if prlimit else []
 

@@ -157,10 +157,17 @@ class Servant:
 
 
 def shell_quote(argv: Sequence[bytes]) -> str:
-    """The command as a person can paste it into a shell."""
-    return shlex.join(
-        os.fsdecode(word).encode("utf-8", "backslashreplace").decode() for word in argv
-    )
+    """The command as a person can paste it into a shell: one line, each byte as it was."""
+    return " ".join(map(_quote, argv))
+
+
+def _quote(word: bytes) -> str:
+    with contextlib.suppress(UnicodeDecodeError):
+        if (text := word.decode()).isprintable():
+            return shlex.quote(text)
+    plain = range(0x20, 0x7F)
+    shown = (chr(b) if b in plain and b not in b"'\\" else f"\\x{b:02x}" for b in word)
+    return f"$'{''.join(shown)}'"  # as bash, zsh and ksh read it
 
 
 def _name(argv: Sequence[bytes]) -> str:
@@ -172,7 +179,10 @@ def _name(argv: Sequence[bytes]) -> str:
 
 
 def _describe_code(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    known = {one.value for one in signal.Signals}
+    return f"signal {signal.Signals(-code).name if -code in known else -code}"
 
 
 def _last_line(text: str) -> str:
@@ -220,6 +230,8 @@ class _Child:
     def _reap(self) -> None:
         """Wait for the child; once it is being reaped, its number is no longer signalled."""
         os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+        # Until it is reaped its number is its own: nothing it left in its group outlives it.
+        _signal_group(self.process.pid, signal.SIGKILL)
         with self.reaping:
             _, status, usage = os.wait4(self.process.pid, 0)
             self.cpu_s = usage.ru_utime + usage.ru_stime
@@ -307,11 +319,7 @@ class _Child:
             self.lifeline.close()
 
     def _drain(self) -> None:
-        """Read the pipes to their end; who still holds them outlived the leader of the group."""
-        for reader in self.readers:
-            reader.join(_TERM_GRACE_S)
-        if any(reader.is_alive() for reader in self.readers):
-            _signal_group(self.process.pid, signal.SIGKILL)
+        """Read the pipes to their end, unless one who left the group still holds them."""
         for reader, stream in zip(
             self.readers, (self.process.stdout, self.process.stderr), strict=True
         ):

@@ -15,10 +15,15 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
+
+import structlog
 
 from darkstream.errors import ProcessFailed, SandboxUnavailable
 from darkstream.media.process import Limits, run
+
+_log = structlog.get_logger(__name__)
 
 _SYSTEM = (
     *(b"/usr", b"/bin", b"/sbin", b"/lib", b"/lib32", b"/lib64"),
@@ -41,22 +46,17 @@ class Sandbox:
 
     @classmethod
     def detect(cls, mode: Literal["auto", "require"] = "auto") -> Sandbox:
-        """The best level this machine has, found by trying it once.
+        """The best level this machine has, found by trying it once a process.
 
         Raises SandboxUnavailable at mode `require` where bubblewrap is missing or cannot start.
         """
         found = shutil.which("bwrap")
-        reason = "bubblewrap is not installed"
-        if found is not None:
-            sandbox = cls("bubblewrap", os.fsencode(found))
-            try:
-                run(sandbox.wrap([b"true"]), limits=Limits(wall_s=10))
-            except ProcessFailed as error:
-                reason = f"bubblewrap cannot start here ({error.stderr.strip() or error.code})"
-            else:
-                return sandbox
+        reason = "bubblewrap is not installed" if found is None else _try(os.fsencode(found))
+        if found is not None and reason is None:
+            return cls("bubblewrap", os.fsencode(found))
         if mode == "require":
             raise SandboxUnavailable(f"the sandbox is required, but {reason}: {_ADVICE}")
+        _log.warning("sandbox_reduced", level="rlimits", reason=reason, advice=_ADVICE)
         return cls("rlimits")
 
     def wrap(
@@ -91,6 +91,17 @@ class Sandbox:
             *(b"--chdir", b"/", b"--"),
             *command,
         ]
+
+
+@lru_cache(maxsize=8)
+def _try(program: bytes) -> str | None:
+    """Why this bwrap cannot start here; None: it can."""
+    try:
+        run(Sandbox("bubblewrap", program).wrap([b"true"]), limits=Limits(wall_s=10))
+    except (ProcessFailed, OSError) as error:
+        said = error.stderr.strip() or error.code if isinstance(error, ProcessFailed) else error
+        return f"bubblewrap cannot start here ({said})"
+    return None
 
 
 def _binds(option: bytes, paths: Iterable[bytes]) -> list[bytes]:

@@ -11,8 +11,9 @@ from darkstream.stages.attempt import Attempt
 
 
 def note_encode(attempt: Attempt, encoded: Encoded) -> None:
-    """Keep what an encode said, for the job's log."""
+    """Keep what an encode said, and in which cage, for the job's log."""
     attempt.command = encoded.command
+    attempt.tell(f"sandbox: {attempt.tools.sandbox.level}")
     attempt.tell(encoded.log)
     attempt.findings = merge_findings(attempt.findings, encoded.findings)
 

@@ -73,4 +73,4 @@ class Toolbox:
     def limits(self) -> Limits:
         """What one ffmpeg may use."""
         media = self.settings.media
-        return Limits(no_progress_s=media.no_progress_s, memory_bytes=media.memory_bytes)
+        return Limits(no_progress_s=media.no_progress_s, memory_bytes=media.memory_limit)

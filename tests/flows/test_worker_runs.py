@@ -52,6 +52,7 @@ def test_a_flow_that_was_not_loaded_is_loaded_in_the_child(
     prefect_api: PrefectApi, start_worker: Start, tmp_path: Path
 ) -> None:
     worker = start_worker(pools="runs-late")
+    worker.wait_log("worker_started")
     worker.wait_log("flow_not_loaded")  # worker_flows.missing does not keep the others from running
     deployment = prefect_api.deploy("quick", "runs-late", entrypoint="worker_flows:quick")
     run = prefect_api.start(deployment, path=str(tmp_path / "late"))

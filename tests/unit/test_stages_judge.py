@@ -17,6 +17,7 @@ from darkstream.errors import (
     VerificationFailed,
 )
 from darkstream.media.process import FfmpegProgress
+from darkstream.media.sandbox import Sandbox
 from darkstream.model.encoded import Encoded
 from darkstream.model.media import Finding, Severity
 from darkstream.model.plan import EncodePlan, Expectation, FilePackage
@@ -95,12 +96,14 @@ def test_an_encode_that_was_ended_early_is_not_worth_it(attempt: Attempt, tmp_pa
 
 def test_what_was_lost_is_said(attempt: Attempt, tmp_path: Path) -> None:
     attempt.findings = (NOTE,)
+    attempt.tools.__dict__["sandbox"] = Sandbox("rlimits")
     note_encode(attempt, _encoded(tmp_path, 1))
     assert attempt.findings == (NOTE, DAMAGE)
     reason = reason_of(_plan(None), attempt.findings)
     assert reason == "the video becomes H.264; 4 pictures are lost"
     assert reason_of(_plan(None), (NOTE,)) == "the video becomes H.264"
-    assert (attempt.command, attempt.log) == ("ffmpeg -i a.avi", "said\n")
+    assert attempt.command == "ffmpeg -i a.avi"
+    assert attempt.log == "sandbox: rlimits\nsaid\n"
 
 
 def test_progress_is_a_share_and_a_time(attempt: Attempt) -> None:

@@ -201,7 +201,7 @@ def walk(
     candidates: list[bytes] = []
     for directory in sorted({b"", *map(os.path.dirname, names)}):
         here = {name: names[name] for name in names if os.path.dirname(name) == directory}
-        digest = str(sorted(here.items()))
+        digest = f"{hash(tuple(sorted(here.items())))}"
         if known.pop(directory, None) != digest:
             candidates += _send(catalog, scan, directory, digest, here, content, growing)
     summary = ScanSummary(

@@ -17,6 +17,9 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from darkstream.catalog.schema import meta
 from darkstream.errors import SettingsError
 
+PIECE = 500
+"""Rows of one transaction where there may be 100,000: workers must be heard meanwhile."""
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 _TAKE_TURN = text("SELECT pg_advisory_xact_lock(1684107883)")  # 'dark'
 
@@ -44,6 +47,7 @@ class Database:
         if self.is_sqlite:
             _tune_sqlite(self.engine)
         self._turn = threading.Lock()
+        self._next = threading.Lock()
         self._clock = text(
             "SELECT (julianday('now') - 2440587.5) * 86400.0"
             if self.is_sqlite
@@ -55,13 +59,23 @@ class Database:
         """One transaction that may write; no other one runs meanwhile, in any process."""
         # SQLite's own waiting is a poll that starves; threads of one process queue up here.
         with (
-            self._turn,
+            self._in_turn(),
             self.engine.connect().execution_options(writes=True) as connection,
             connection.begin(),
         ):
             if not self.is_sqlite:
                 connection.execute(_TAKE_TURN)
             yield connection
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Hold the turn; whoever comes again at once waits behind the thread that is next."""
+        with self._next:
+            self._turn.acquire()
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -73,10 +73,14 @@ class Intake:
         self._tick_off([record["path"] for record in records])
         return wanted
 
-    def decide(self) -> None:
-        """Files whose twin was not looked at when they came: renamed if it is gone, else copies."""
-        mine = files.c.library_id == self._library.id
-        rows = self._connection.execute(select(files).where(mine, files.c.job_id.is_(None))).all()
+    def decide(self, most: int) -> bool:
+        """Files whose twin was not looked at when they came: renamed if it is gone, else copies.
+
+        At most so many; whether there may be more.
+        """
+        undecided = (files.c.library_id == self._library.id, files.c.job_id.is_(None))
+        query = select(files).where(*undecided).order_by(files.c.id).limit(most)
+        rows = self._connection.execute(query).all()
         records = []
         for row in rows:
             record = {name: getattr(row, name) for name in _COLUMNS} | {"id": row.id}
@@ -85,6 +89,7 @@ class Intake:
             records.append(record)
         self._make_jobs([record for record in records if record["job_id"] is None])
         self._write(records)
+        return len(rows) == most
 
     def _known(self, paths: Sequence[bytes]) -> dict[bytes, Row[Any]]:
         found: dict[bytes, Row[Any]] = {}

@@ -17,6 +17,8 @@ from darkstream.model.job import Claim, JobStatus
 from darkstream.model.wire import Heartbeat, HeartbeatAnswer
 from darkstream.settings import LeaseSettings
 
+_LONG_S = 10.0
+
 
 class Leases:
     """Every method is one transaction."""
@@ -24,6 +26,7 @@ class Leases:
     def __init__(self, database: Database, lease: LeaseSettings) -> None:
         self._database = database
         self._lease = lease
+        self._looked: float | None = None
 
     def claim(self, dispatch: DispatchId, node: str, flow_run: str) -> Claim | None:
         """The next job of a dispatch, None when there is none left or the dispatch has ended.
@@ -114,9 +117,17 @@ class Leases:
         return HeartbeatAnswer(cancel=tuple(cancel), lost=tuple(lost))
 
     def expire(self) -> list[JobId]:
-        """Take the jobs of silent workers back; returns them."""
+        """Take the jobs of silent workers back; returns them. To be called every few seconds.
+
+        Where that was not done for long, because the machine slept or the database was busy, no
+        worker could be heard: all of them get one more period.
+        """
         with self._database.write() as connection:
             now = self._database.now(connection)
+            looked, self._looked = self._looked, now
+            if looked is not None and now - looked > max(_LONG_S, self._lease.expiry_s / 2):
+                self._extend(connection, now)
+                return []
             silent = connection.scalars(
                 select(jobs.c.dispatch_id)
                 .where(jobs.c.status == JobStatus.running.value, jobs.c.lease_until < now)
@@ -135,17 +146,19 @@ class Leases:
         Scans that wait for their flow run get it anew: nobody remembers which one was made.
         """
         with self._database.write() as connection:
-            now = self._database.now(connection)
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.status == JobStatus.running.value)
-                .values(lease_until=now + self._lease.expiry_s)
-            )
-            # A scan seen at 0 is known to be lost, and stays so.
-            walking = update(scans).where(scans.c.status == "running", scans.c.seen > 0)
-            connection.execute(walking.values(seen=now))
+            self._extend(connection, self._database.now(connection))
             waiting = update(scans).where(scans.c.status == "queued")
             connection.execute(waiting.values(flow_run=None))
+
+    def _extend(self, connection: Connection, now: float) -> None:
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.status == JobStatus.running.value)
+            .values(lease_until=now + self._lease.expiry_s)
+        )
+        # A scan seen at 0 is known to be lost, and stays so.
+        walking = update(scans).where(scans.c.status == "running", scans.c.seen > 0)
+        connection.execute(walking.values(seen=now))
 
 
 def held(connection: Connection, job: int, token: int) -> Row[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from darkstream.catalog.database import Database
+from darkstream.catalog.database import PIECE, Database
 from darkstream.catalog.records import UNFINISHED, cancel_jobs, exact, to_library
 from darkstream.catalog.schema import directories, files, jobs, libraries, scans
 from darkstream.errors import Conflict, NotFound
@@ -78,17 +78,22 @@ class Libraries:
 
         Raises Conflict while it is scanned.
         """
+        while self._cancel_some(name):
+            pass
         with self._database.write() as connection:
-            row = library_row(connection, name)
-            running = select(scans.c.id).where(
-                scans.c.library_id == row.id, scans.c.status.in_(("queued", "running"))
-            )
-            if connection.scalar(running) is not None:
-                raise Conflict(f"the library {name!r} is being scanned: cancel the scan first")
-            mine = (jobs.c.library_id == row.id, jobs.c.status.in_(UNFINISHED))
-            unfinished = list(connection.scalars(select(jobs.c.id).where(*mine)))
-            cancel_jobs(connection, self._database.now(connection), unfinished)
+            row = _at_rest(connection, name)
             connection.execute(delete(libraries).where(libraries.c.id == row.id))
+
+    def _cancel_some(self, name: str) -> bool:
+        with self._database.write() as connection:
+            mine = select(jobs.c.id).where(
+                jobs.c.library_id == _at_rest(connection, name).id,
+                jobs.c.status.in_(UNFINISHED),
+                jobs.c.cancel_requested.is_(False),
+            )
+            some = list(connection.scalars(mine.limit(PIECE)))
+            cancel_jobs(connection, self._database.now(connection), some)
+            return len(some) > 0
 
     def files(self, name: str, *, after: bytes | None, limit: int) -> list[LibraryFile]:
         """Known files in path order, those after a path."""
@@ -122,6 +127,16 @@ def library_row(connection: Connection, name: str) -> Row[Any]:
     row = connection.execute(select(libraries).where(libraries.c.name == name)).one_or_none()
     if row is None:
         raise NotFound(f"there is no library {name!r}; 'darkstream library list' lists them")
+    return row
+
+
+def _at_rest(connection: Connection, name: str) -> Row[Any]:
+    row = library_row(connection, name)
+    running = select(scans.c.id).where(
+        scans.c.library_id == row.id, scans.c.status.in_(("queued", "running"))
+    )
+    if connection.scalar(running) is not None:
+        raise Conflict(f"the library {name!r} is being scanned: cancel the scan first")
     return row
 
 

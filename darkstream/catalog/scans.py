@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, and_, delete, insert, literal, select, union, update
 
-from darkstream.catalog.database import Database
+from darkstream.catalog.database import PIECE, Database
 from darkstream.catalog.intake import Intake, forget_files, settle_directories
 from darkstream.catalog.libraries import library_row
 from darkstream.catalog.listing import chunks, compare
@@ -198,24 +199,36 @@ class Scans:
                 connection.execute(insert(scan_lines), values)
 
     def finish(self, scan: ScanId, summary: ScanSummary) -> None:
-        """The walk is complete; saying it again changes nothing."""
-        with self._database.write() as connection:
-            if _row(connection, scan).status == "done":
+        """The walk is complete; saying it again changes nothing.
+
+        Whole directories may have been renamed: that is worked off in pieces, between which others
+        write, and goes on from there when it is said again.
+        """
+        with self._finishing(scan) as (connection, row):
+            if row and not row.dry_run:
+                settle_directories(connection, row, summary.vanished_directories)
+        while self._decide(scan):
+            pass
+        with self._finishing(scan) as (connection, row):
+            if row is None:
                 return
-            row = self._running(connection, scan)
             if not row.dry_run:
-                self._settle(connection, row, summary)
+                _forget_gone(connection, row, summary.missing_outputs)
             counts = {name: getattr(summary, name) for name in ("met", "ignored", "unchanged")}
             _end(connection, self._database.now(connection), scan, "done", **counts)
 
-    def _settle(self, connection: Connection, scan: Row[Any], summary: ScanSummary) -> None:
-        settle_directories(connection, scan, summary.vanished_directories)
-        self._intake(connection, scan, scan.pool or "cpu").decide()
-        mine = files.c.library_id == scan.library_id
-        connection.execute(delete(files).where(mine, files.c.gone))
-        for some in chunks(summary.missing_outputs):
-            lost = select(files.c.job_id).where(mine, files.c.path.in_(some))
-            requeue_ended(connection, list(connection.scalars(lost)), scan=scan.id)
+    def _decide(self, scan: ScanId) -> bool:
+        with self._finishing(scan) as (connection, row):
+            if row is None or row.dry_run:
+                return False
+            return self._intake(connection, row, row.pool or "cpu").decide(PIECE)
+
+    @contextmanager
+    def _finishing(self, scan: ScanId) -> Iterator[tuple[Connection, Row[Any] | None]]:
+        """One transaction of an end; None for the scan that has been finished already."""
+        with self._database.write() as connection:
+            done = _row(connection, scan).status == "done"
+            yield connection, None if done else self._running(connection, scan)
 
     def _intake(
         self, connection: Connection, scan: Row[Any], pool: Literal["cpu", "gpu"]
@@ -234,15 +247,24 @@ class Scans:
     def cancel(self, scan: ScanId) -> Scan:
         """End a scan and cancel the jobs it made; the next scan makes them again."""
         with self._database.write() as connection:
-            row = _row(connection, scan)
-            now = self._database.now(connection)
-            if row.status in {"queued", "running"}:
+            if _row(connection, scan).status in {"queued", "running"}:
+                now = self._database.now(connection)
                 _end(connection, now, scan, "cancelled", reason="cancelled")
-            query = select(jobs.c.id).where(jobs.c.scan_id == scan, jobs.c.status.in_(UNFINISHED))
-            unfinished = list(connection.scalars(query))
-            forget_files(connection, unfinished)
-            cancel_jobs(connection, now, unfinished)
-            return to_scan(connection, _row(connection, scan))
+        while self._cancel_some(scan):
+            pass
+        return self.get(scan)
+
+    def _cancel_some(self, scan: ScanId) -> bool:
+        with self._database.write() as connection:
+            mine = select(jobs.c.id).where(
+                jobs.c.scan_id == scan,
+                jobs.c.status.in_(UNFINISHED),
+                jobs.c.cancel_requested.is_(False),
+            )
+            some = list(connection.scalars(mine.order_by(jobs.c.id).limit(PIECE)))
+            forget_files(connection, some)
+            cancel_jobs(connection, self._database.now(connection), some)
+            return len(some) > 0
 
     def report(self, scan: ScanId) -> Iterator[ReportLine]:
         """Every file that was met, in path order; unchanged ones with their former outcome."""
@@ -317,6 +339,15 @@ def _end(connection: Connection, now: float, scan: int, status: str, **values: A
     )
     _forget_walk(connection, scan)
     announce_scan(connection, now, scan)
+
+
+def _forget_gone(connection: Connection, scan: Row[Any], missing: Sequence[bytes]) -> None:
+    """Forget files that are gone; those whose outputs are missing are done again."""
+    mine = files.c.library_id == scan.library_id
+    connection.execute(delete(files).where(mine, files.c.gone))
+    for some in chunks(missing):
+        lost = select(files.c.job_id).where(mine, files.c.path.in_(some))
+        requeue_ended(connection, list(connection.scalars(lost)), scan=scan.id)
 
 
 def _forget_walk(connection: Connection, scan: int) -> None:

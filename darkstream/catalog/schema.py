@@ -20,6 +20,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from darkstream.catalog.words import Words
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -64,7 +66,7 @@ libraries = Table(
     Column("preset_name", String(64), nullable=False),
     Column("include", Text, nullable=False),
     Column("exclude", Text, nullable=False),
-    Column("schedule", String(128)),
+    Column("schedule", Words),
     Column("priority", Integer, nullable=False),
     Column("created", Double, nullable=False),
 )
@@ -88,9 +90,9 @@ scans = Table(
     Column("created", Double, nullable=False),
     Column("ended", Double),
     Column("seen", Double),
-    Column("node", Text),
-    Column("flow_run", String(64), index=True),
-    Column("reason", Text, nullable=False, default=""),
+    Column("node", Words),
+    Column("flow_run", Words, index=True),
+    Column("reason", Words, nullable=False, default=""),
     Column("met", Integer, nullable=False, default=0),
     Column("ignored", Integer, nullable=False, default=0),
     Column("unchanged", Integer, nullable=False, default=0),
@@ -149,19 +151,19 @@ jobs = Table(
     Column("token", Integer, nullable=False, default=0),
     Column("committed_token", Integer),
     Column("lease_until", Double),
-    Column("node", Text),
-    Column("flow_run", String(64)),
+    Column("node", Words),
+    Column("flow_run", Words),
     Column("dispatch_id", _Id, index=True),
     Column("blocked_by", _Id),
     Column("cancel_requested", Boolean, nullable=False, default=False),
     Column("source_bytes", BigInteger),
     Column("content", String(64)),
     Column("decision", String(16)),
-    Column("reason", Text, nullable=False, default=""),
+    Column("reason", Words, nullable=False, default=""),
     Column("outcome", Text),
     Column("media", Text),
     Column("plan", Text),
-    Column("log", Text, nullable=False, default=""),
+    Column("log", Words, nullable=False, default=""),
     Index("ix_jobs_queue", "status", "pool", "turn"),
     Index("ix_jobs_scan_status", "scan_id", "status"),
 )
@@ -193,7 +195,7 @@ dispatches = Table(
     Column("id", _Id, primary_key=True),
     Column("pool", String(16), nullable=False),
     Column("queue", String(16), nullable=False),
-    Column("flow_run", String(64), index=True),
+    Column("flow_run", Words, index=True),
     Column("created", Double, nullable=False),
     Column("heard", Double, nullable=False),
     Column("ended", Double, index=True),
@@ -226,7 +228,7 @@ targets = Table(
 nodes = Table(
     "nodes",
     metadata,
-    Column("name", String(255), primary_key=True),
+    Column("name", Words, primary_key=True),
     Column("report", Text, nullable=False),
     Column("seen", Double, nullable=False),
 )
@@ -240,6 +242,6 @@ outbox = Table(
     Column("created", Double, nullable=False),
     Column("due", Double, index=True),
     Column("attempts", Integer, nullable=False, default=0),
-    Column("error", Text),
+    Column("error", Words),
     Column("delivered", Double),
 )

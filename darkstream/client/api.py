@@ -53,12 +53,14 @@ from darkstream.model.wire import (
 )
 
 _M = TypeVar("_M", bound=BaseModel)
+_T = TypeVar("_T")
 
 _JOBS = TypeAdapter(list[Job])
 _LIBRARIES = TypeAdapter(list[Library])
 _FILES = TypeAdapter(list[LibraryFile])
 _NODES = TypeAdapter(list[Node])
 _PRESETS = TypeAdapter(list[PresetInfo])
+_DISPATCH = TypeAdapter(DispatchId)
 
 
 class Client:
@@ -102,15 +104,15 @@ class Client:
     def ready(self) -> Readiness:
         """Whether jobs would be worked on now, and if not, why; not ready is no error."""
         response = self._send("GET", "/ready", accept=(503,))
-        return _parse(Readiness, response)
+        return _parse(_of(Readiness), response)
 
     def nodes(self) -> list[Node]:
         """All nodes that ever reported, by name."""
-        return _NODES.validate_json(self._send("GET", "/nodes").content)
+        return _parse(_NODES, self._send("GET", "/nodes"))
 
     def presets(self) -> list[PresetInfo]:
         """All presets the server knows, by name."""
-        return _PRESETS.validate_json(self._send("GET", "/presets").content)
+        return _parse(_PRESETS, self._send("GET", "/presets"))
 
     # Jobs
 
@@ -129,7 +131,7 @@ class Client:
     ) -> list[Job]:
         """Jobs, newest first, at most `limit`; `after` is the last id of the page before."""
         query = {"status": status, "library": library, "scan": scan, "after": after, "limit": limit}
-        return _JOBS.validate_json(self._send("GET", "/jobs", query=query).content)
+        return _parse(_JOBS, self._send("GET", "/jobs", query=query))
 
     def job(self, job: int) -> Job:
         """One job; raises NotFound."""
@@ -150,7 +152,7 @@ class Client:
     def prioritise_job(self, job: int, priority: int) -> Job:
         """Change the priority (0 to 100) of a waiting job; raises NotFound, Conflict."""
         body = Prioritise.model_construct(priority=priority)
-        return _parse(Job, self._send("PATCH", f"/jobs/{job}", body=body))
+        return _parse(_of(Job), self._send("PATCH", f"/jobs/{job}", body=body))
 
     # Libraries and scans
 
@@ -160,7 +162,7 @@ class Client:
 
     def libraries(self) -> list[Library]:
         """All libraries, by name."""
-        return _LIBRARIES.validate_json(self._send("GET", "/libraries").content)
+        return _parse(_LIBRARIES, self._send("GET", "/libraries"))
 
     def library(self, name: str) -> Library:
         """One library; raises NotFound."""
@@ -178,7 +180,7 @@ class Client:
         if after is not None:
             query |= {"after": after.path, "after_b64": after.path_b64}
         response = self._send("GET", f"/libraries/{_part(library)}/files", query=query)
-        return _FILES.validate_json(response.content)
+        return _parse(_FILES, response)
 
     def start_scan(self, library: str, scan: StartScan) -> Scan:
         """Look over a library; raises NotFound, Conflict while a scan of it runs."""
@@ -196,7 +198,7 @@ class Client:
                     response.read()
                     _raise(response)
                 for line in response.iter_lines():
-                    yield ReportLine.model_validate_json(line)
+                    yield _read(_of(ReportLine), line, response)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
 
@@ -213,7 +215,9 @@ class Client:
     def claim(self, dispatch: DispatchId, request: ClaimRequest) -> Claim | None:
         """The next job of a dispatch; None when none is left."""
         response = self._send("POST", f"/worker/dispatches/{dispatch}/claim", body=request)
-        return None if response.status_code == httpx.codes.NO_CONTENT else _parse(Claim, response)
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
+        return _parse(_of(Claim), response)
 
     def end_dispatch(self, dispatch: DispatchId) -> None:
         """The flow run of a dispatch is about to end; what it did not claim is queued again."""
@@ -222,7 +226,7 @@ class Client:
     def flow_run_dispatch(self, flow_run: str) -> DispatchId:
         """The dispatch bound to a flow run that submitted its job itself; raises NotFound."""
         response = self._send("GET", f"/worker/flow-runs/{_part(flow_run)}/dispatch")
-        return DispatchId(int(response.content))
+        return _parse(_DISPATCH, response)
 
     def lose_flow_run(self, flow_run: str, reason: str) -> None:
         """The process of a flow run died: its jobs go to another worker."""
@@ -280,10 +284,10 @@ class Client:
         self._send("POST", f"/worker/scans/{scan}/fail", body=Reason(reason=reason))
 
     def _get(self, path: str, model: type[_M]) -> _M:
-        return _parse(model, self._send("GET", path))
+        return _parse(_of(model), self._send("GET", path))
 
     def _post(self, path: str, body: BaseModel | None, model: type[_M]) -> _M:
-        return _parse(model, self._send("POST", path, body=body))
+        return _parse(_of(model), self._send("POST", path, body=body))
 
     def _send(
         self,
@@ -320,9 +324,17 @@ def _part(name: str) -> str:
     return quote(name, safe="")
 
 
-def _parse(model: type[_M], response: httpx.Response) -> _M:
+def _of(model: type[_M]) -> TypeAdapter[_M]:
+    return TypeAdapter(model)
+
+
+def _parse(kind: TypeAdapter[_T], response: httpx.Response) -> _T:
+    return _read(kind, response.content, response)
+
+
+def _read(kind: TypeAdapter[_T], text: bytes | str, response: httpx.Response) -> _T:
     try:
-        return model.model_validate_json(response.content)
+        return kind.validate_json(text)
     except ValidationError as error:
         raise ServiceError(
             f"{response.url} gave an answer that is none of DarkStream's "
@@ -331,4 +343,4 @@ def _parse(model: type[_M], response: httpx.Response) -> _M:
 
 
 def _raise(response: httpx.Response) -> None:
-    raise error_of(_parse(Problem, response))
+    raise error_of(_parse(_of(Problem), response))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 
 from darkstream.control.nodes import choose_pool
 from darkstream.control.places import absolute_path
@@ -93,6 +93,11 @@ def _places(request: SubmitJob) -> tuple[bytes, bytes, bytes]:
 
 
 def _moment(at: datetime | None) -> datetime | None:
-    if at is not None and at.tzinfo is None:
+    if at is None:
+        return None
+    if at.tzinfo is None:
         raise UsageError(f"the time {at.isoformat()} has no time zone: write {at.isoformat()}Z")
-    return at
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise UsageError(f"the time {at.isoformat()} is beyond the calendar") from error

@@ -15,12 +15,13 @@ _URL_SAFE = str.maketrans("-_", "+/")
 def absolute_path(text: str | None, exact: str | None, what: str) -> bytes:
     """The path a request means; whether it exists only the worker can see.
 
-    Raises UsageError, which says that `what` is wrong.
+    One place has one name: without empty and '.' parts. Raises UsageError, which says that `what`
+    is wrong.
     """
     path = read_path(text, exact, what)
     if not os.path.isabs(path):
         raise UsageError(f"the {what} must be an absolute path, not {display(path)!r}")
-    return path
+    return b"/" + b"/".join(part for part in path.split(b"/") if part not in {b"", b"."})
 
 
 def read_path(text: str | None, exact: str | None, what: str) -> bytes:

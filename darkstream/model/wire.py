@@ -159,7 +159,7 @@ class Release(Frozen):
     token: FencingToken
     reason: str
     count_attempt: bool = False
-    delay_s: float = 0.0
+    delay_s: float = Field(0.0, ge=0, le=86_400)
 
 
 class ScanKeepAlive(Frozen):

@@ -49,9 +49,14 @@ def parse_preset(text: str, origin: str) -> Preset:
         preset = Preset.model_validate(document)
     except ValidationError as error:
         raise InvalidPreset(f"{origin}: {_explain(error)}") from error
+    check_preset(preset, origin)
+    return preset
+
+
+def check_preset(preset: Preset, origin: str) -> None:
+    """Raise InvalidPreset where the fields of a preset do not go together."""
     check_template(preset.output, origin)
     _check_sense(preset, origin)
-    return preset
 
 
 def preset_schema() -> _Schema:

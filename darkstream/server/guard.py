@@ -60,9 +60,16 @@ def _refusal(scope: Scope) -> str | None:
     if not _is_loopback(_host_name(f"//{host}")):
         return f"the host {host!r} is not this machine: use 127.0.0.1 or localhost"
     origin = headers.get(b"origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _netloc(origin) != host:
         return f"a page of {origin} may not use this server"
     return None
+
+
+def _netloc(url: str) -> str | None:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return None
 
 
 def _host_name(url: str) -> str:

@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 
 _API = "/api"
 _PAGES = "/prefect"
-_OURS = f"{_API}/v1/"
+_OURS = f"{_API}/v1"
 _RETRY_AFTER_S = b"1"
 _STOP_S = 2.0
 _HANDSHAKE_S = 8.0
@@ -131,7 +131,7 @@ class PrefectMount:
         if scope["type"] == "websocket":
             await self._wait_for_handshake()
         app = self._app
-        if scope["path"].startswith(_OURS):
+        if f"{scope['path']}/".startswith(f"{_OURS}/"):
             problem = _problem(
                 HTTPStatus.NOT_FOUND, "there is no such route in /api/v1", "not_found"
             )

@@ -110,16 +110,23 @@ def _publish(
 def _give_name(
     attempt: Attempt, to: Publication, part: Part, names: tuple[bytes, ...]
 ) -> OutputFile:
-    """Reserve a name and take it; a name that a stranger's file holds is refused, and the next."""
+    """Reserve a name and take it; a name that a stranger's file holds is refused, and the next.
+
+    What is there may also be of another job of the same source, which took the name meanwhile:
+    asked again, the server says so.
+    """
     refused: tuple[bytes, ...] = ()
+    former: PublishTarget | None = None
     while True:
         target = _reserve(attempt, part, names, refused)
         try:
             return to.publish(part, target)
         except TargetExists:
-            refused = (*refused, target.path)
+            if target == former:
+                refused = (*refused, target.path)
             if len(refused) >= min(len(names), _MOST_NAMES):
                 raise
+            former = target
 
 
 def _reserve(

@@ -199,3 +199,64 @@ def test_who_waits_for_an_encode_that_was_lost_does_it_himself(catalog: Catalog)
     late = claim(catalog, number + 1)
     waiting = catalog.results.report_plan(late.job, plan_report(late))
     assert (waiting.action, waiting.job) == ("wait", second.job)
+
+
+def _later(catalog: Catalog, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = catalog.database.now
+    monkeypatch.setattr(catalog.database, "now", lambda connection: real(connection) + seconds)
+
+
+def test_after_a_sleep_of_the_machine_nobody_is_taken_for_lost(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = start(catalog)
+    assert catalog.leases.expire() == []
+    _later(catalog, 3600, monkeypatch)
+    assert catalog.leases.expire() == []
+    assert beat(catalog, held) == (False, False)
+    silence(catalog)
+    assert catalog.leases.expire() == [held.job], "but one who stays silent is"
+
+
+def test_what_tools_say_may_hold_any_character(catalog: Catalog) -> None:
+    """PostgreSQL's text holds no NUL: a job must end all the same."""
+    held = start(catalog)
+    commit = end(held, "failed", reason="a\0b", log="c\0d", command="ffmpeg '\0'")
+    assert catalog.results.commit(held.job, commit).reason == "a\ufffdb"
+    assert "c\ufffdd" in catalog.jobs.log(held.job)
+    held = start(catalog, "b.mkv")
+    catalog.results.release(held.job, Release(token=held.token, reason="\0"))
+    assert catalog.jobs.get(held.job).reason == "\ufffd"
+
+
+def test_long_names_of_nodes_and_flow_runs_are_kept(catalog: Catalog) -> None:
+    submit(catalog)
+    number = dispatch(catalog)
+    name = "n" * 300
+    assert catalog.leases.claim(number, name, name)  # type: ignore[arg-type]
+    assert catalog.jobs.get(JobId(1)).node == name
+
+
+def test_writers_take_turns(catalog: Catalog) -> None:
+    """A thread that writes again and again lets others write in between."""
+    rounds, stop = 0, threading.Event()
+
+    def write_on_and_on() -> None:
+        nonlocal rounds
+        while not stop.is_set():
+            with catalog.database.write():
+                rounds += 1
+
+    thread = threading.Thread(target=write_on_and_on)
+    thread.start()
+    try:
+        while rounds < 5:
+            stop.wait(0.001)
+        begun = rounds
+        for _ in range(20):
+            with catalog.database.write():
+                pass
+        assert rounds - begun <= 60
+    finally:
+        stop.set()
+        thread.join()

@@ -243,3 +243,48 @@ def test_an_own_output_inside_the_library_is_no_source(catalog: Catalog) -> None
     assert walk(catalog, ONE | {b"done/a.mp4": (9, "s9")})[1] == []
     assert start(catalog, "b.mkv").job
     catalog.jobs.cancel(JobId(2))
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in ("scans", "libraries"):
+        monkeypatch.setattr(f"darkstream.catalog.{room}.PIECE", 2)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_renamed_directory_is_recognised_in_pieces(catalog: Catalog) -> None:
+    library(catalog)
+    walk(catalog, {b"old/%d.mkv" % number: (number, "s") for number in range(5)})
+    work_all(catalog)
+    with catalog.database.write() as connection:
+        connection.execute(text("UPDATE files SET content = 'c' || size"))
+    scan = catalog.scans.start("films", StartScan()).id
+    order = catalog.scans.order(scan, ScanKeepAlive(node="node"))  # type: ignore[arg-type]
+    assert [one.path for one in order.directories] == [b"", b"old"]
+    entries = tuple(Entry(name=b"%d.mkv" % number, hint=hint(number)) for number in range(5))
+    listing = DirectoryListing(path=b"new", digest="new", entries=entries)
+    catalog.scans.list_directories(scan, Listings(directories=(listing,)))
+    files = tuple(
+        SampledFile(path=b"new/%d.mkv" % n, hint=hint(n), sample="s", content=f"c{n}")
+        for n in range(5)
+    )
+    catalog.scans.add_files(scan, SampledFiles(files=files), pool="cpu")
+    summary = ScanSummary(met=5, ignored=0, unchanged=0, vanished_directories=(b"old",), wall_s=0)
+    catalog.scans.finish(scan, summary)
+    catalog.scans.finish(scan, summary)
+    assert (catalog.scans.get(scan).status, catalog.scans.get(scan).jobs) == ("done", 0)
+    assert _paths(catalog) == [f"new/{number}.mkv" for number in range(5)]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_large_scan_is_cancelled_and_its_library_forgotten(catalog: Catalog) -> None:
+    library(catalog)
+    scan, _ = walk(catalog, {b"%d.mkv" % number: (number, "s") for number in range(5)})
+    held = claim(catalog, dispatch(catalog))
+    assert catalog.scans.cancel(scan).jobs_ended == 4
+    assert beat(catalog, held) == (True, False)
+    walk(catalog, {b"%d.mkv" % number: (number, "s") for number in range(5)})
+    catalog.libraries.remove("films")
+    assert beat(catalog, held) == (True, False)
+    catalog.results.commit(held.job, end(held, "cancelled"))
+    assert {job.status for job in catalog.jobs.find()} == {JobStatus.cancelled}

@@ -220,12 +220,17 @@ class Leases(RuleBasedStateMachine):
             (worker.target,) = targets
 
     def take_name(self, worker: Worker) -> None:
-        """Even a late worker may come to this; only what it may replace is replaced."""
+        """Even a late worker may come to this; only what it may replace is replaced.
+
+        Another job of the same source may have taken the name meanwhile: the worker asks again.
+        """
         if worker.target is None:
             return
         path, there = worker.target.path, self.model.disk.get(worker.target.path)
         if there not in (None, *worker.target.replaces):
-            assert there == worker.bytes_made or not self.holds(worker), "its name was not free"
+            self.ask_for_name(worker)
+        if there not in (None, *worker.target.replaces):
+            assert not self.holds(worker), "its own name is taken"
             return
         self.model.disk[path] = worker.bytes_made
         worker.output = OutputFile(path=path, size=1, blake3=worker.bytes_made)

@@ -82,6 +82,9 @@ class PrefectApi:
         response.raise_for_status()
         return response.json() if response.content else None
 
+    def patch(self, path: str, body: object) -> None:
+        self._http.patch(path, json=body).raise_for_status()
+
     def get(self, path: str) -> Any:
         return self._http.get(path).raise_for_status().json()
 

@@ -59,8 +59,6 @@ def serve(
     loaded = read_entrypoints() if entrypoints is None else tuple(entrypoints)
     zygote = fork_zygote(loaded)
     asyncio.run(_work(settings, zygote, loaded, report))
-    _log.info("worker_stopped")
-    _exit_within(_LAST_EVENTS_S)
 
 
 def _leave_early(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -92,6 +90,8 @@ async def _work(
             pools.cancel()
     finally:
         await processes.close()
+    _log.info("worker_stopped")
+    _exit_within(_LAST_EVENTS_S)  # a thread may still wait for a server that hangs
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -170,8 +170,16 @@ class FlowProcesses:
             _log.error("zygote_lost", exit_code=code, flow_runs=list(self._running))
             for flow_run in list(self._running):
                 self._hear(Exited(flow_run=flow_run, code=-signal.SIGKILL))
+            self._zygote = await self._respawn()
+
+    async def _respawn(self) -> Hatched:
+        """A new zygote; tried until the system has room for one."""
+        while True:
             await asyncio.sleep(_RESPAWN_PAUSE_S)
-            self._zygote = spawn_zygote(self._entrypoints)
+            try:
+                return spawn_zygote(self._entrypoints)
+            except OSError as error:
+                _log.warning("zygote_not_started", reason=str(error))
 
     def _hear(self, news: News) -> None:
         if isinstance(news, Ready):

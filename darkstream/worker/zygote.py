@@ -110,6 +110,13 @@ class _Zygote:
             self._start(order)
 
     def _start(self, order: Start) -> None:
+        if (threads := count_threads()) != 1:
+            reason = (
+                f"the zygote has {threads} threads, and a fork of it could hang: a module of a "
+                "flow must start none when it is imported"
+            )
+            self._tell(NotStarted(flow_run=order.flow_run, reason=reason))
+            return
         zygote = os.getpid()
         try:
             pid = os.fork()

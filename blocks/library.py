@@ -10,6 +10,7 @@ from pydantic import Field
 from blocks.appearance import DOCUMENTATION, LOGO
 from blocks.naming import name_of
 from blocks.preset import Preset
+from darkstream.errors import UsageError
 from darkstream.model.wire import AddLibrary
 
 
@@ -56,5 +57,11 @@ class Library(Block):
 
 
 def load_library(name: str) -> Library:
-    """The library block of that name; raises ValueError where there is none."""
-    return cast(Library, Library.load(name))
+    """The library block of that name; raises UsageError where there is none."""
+    try:
+        return cast(Library, Library.load(name))
+    except ValueError as error:
+        raise UsageError(
+            f"Prefect has no block {name!r} of the type 'DarkStream Library': make one in its "
+            "pages, under Blocks"
+        ) from error

@@ -33,15 +33,6 @@ def test_make_targets_of_the_readme_exist() -> None:
     assert all(f"\n{target}:" in makefile for target in targets)
 
 
-def test_the_fastapi_pin_can_go_when_prefect_does() -> None:
-    """fastapi<0.151 is there for Prefect 3.8.8 alone: newer FastAPI breaks its server."""
-    text = (ROOT / "pyproject.toml").read_text("utf-8")
-    if '"prefect==3.8.8"' not in text:
-        assert '"fastapi<0.151"' not in text, "Prefect moved on: try without the FastAPI pin"
-    else:
-        assert '"fastapi<0.151"' in text
-
-
 def test_every_preset_field_is_described() -> None:
     schema = preset_schema()
     objects = {"Preset": schema, **schema["$defs"]}

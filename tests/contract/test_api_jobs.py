@@ -10,6 +10,7 @@ from fixtures_server import RunningServer, node_report, wait_until
 from darkstream.client.api import Client
 from darkstream.errors import (
     Conflict,
+    InvalidPreset,
     LeaseLost,
     NotFound,
     ServerUnreachable,
@@ -227,3 +228,22 @@ def test_an_unreadable_preset_is_refused(server: RunningServer) -> None:
     answer = httpx.post(f"{server.url}/api/v1/jobs", json=body)
     assert answer.status_code == 422
     assert "quality" in answer.json()["detail"]
+
+
+def test_a_time_beyond_the_calendar_is_refused(client: Client) -> None:
+    with pytest.raises(UsageError, match="calendar"):
+        _submit(client, at="9999-12-31T23:59:59-12:00")
+
+
+def test_a_whole_preset_is_checked_like_a_named_one(client: Client) -> None:
+    for output, text in (("../{stem}", "below the destination"), ("{what}", "no field")):
+        preset = Preset(name="mine", output=output)
+        with pytest.raises(InvalidPreset, match=text):
+            _submit(client, preset=preset.model_dump(mode="json"))
+
+
+def test_a_delay_that_is_none_is_refused(server: RunningServer) -> None:
+    body = {"token": 1, "reason": "x", "delay_s": -1}
+    answer = httpx.post(f"{server.url}/api/v1/worker/jobs/1/release", json=body)
+    assert answer.status_code == 422
+    assert "delay_s" in answer.json()["detail"]

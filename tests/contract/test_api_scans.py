@@ -76,6 +76,8 @@ def test_a_root_that_is_not_utf8_arrives_exactly(client: Client) -> None:
         ({"destination": "/"}, "never a source"),
         ({"schedule": "every night"}, "0 3 \\* \\* \\*"),
         ({"schedule": "99 3 * * *"}, "0 3 \\* \\* \\*"),
+        ({"schedule": "R R * * *"}, "0 3 \\* \\* \\*"),
+        ({"schedule": "0 0 31 2 *"}, "never comes"),
         ({"include": []}, "include is empty"),
     ],
 )
@@ -84,6 +86,11 @@ def test_a_library_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=text):
         _add(client, **changes)
+
+
+def test_a_place_has_one_name(client: Client) -> None:
+    added = _add(client, root="/videos/./", destination="/out//films/")
+    assert (added.root, added.destination) == (b"/videos", b"/out/films")
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest(client: Client) -> None:

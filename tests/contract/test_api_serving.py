@@ -79,6 +79,24 @@ def test_a_catalog_that_cannot_be_opened_ends_the_start(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("notify", "text"),
+    [
+        ({"webhook_url": "ftp://example.org"}, "must start with http"),
+        ({"webhook_url": "http://example.org", "webhook_secret": "hunter2!"}, "whsec_ and base64"),
+    ],
+)
+def test_a_webhook_that_cannot_be_called_ends_the_start(
+    tmp_path: Path, notify: dict[str, str], text: str
+) -> None:
+    settings = Settings.model_validate(
+        {"home": tmp_path, "server": {"port": _free_port()}, "notify": notify}
+    )
+    with pytest.raises(SettingsError, match=text) as caught:
+        serve(settings)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_sigterm_ends_the_server_cleanly_and_a_new_one_knows_everything(tmp_path: Path) -> None:
     port = _free_port()
     with _process(tmp_path, port) as (first, client):

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from fixtures_flows import Field
 
 from blocks.library import Library, load_library
 from blocks.preset import Preset
+from darkstream.cli.main import main
 from darkstream.model.preset import VideoRule
 from flows.convert import convert
 from flows.scan_library import scan_library
@@ -53,3 +55,31 @@ def test_a_preset_block_is_a_parameter(field: Field, flow_clips: Path) -> None:
     assert state.is_completed(), state.message
     (job,) = field.client.jobs()
     assert (job.status, job.preset) == ("done", "tiny"), job.reason
+
+
+def add(*options: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["library", "add", "family", *options])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_the_command_adds_the_library_of_a_block(
+    field: Field, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", field.prefect.api_url)
+    Library(
+        root=str(field.library),
+        destination=str(field.destination),
+        priority=70,
+        schedule="0 3 * * *",
+    ).save("cine", overwrite=True)
+    assert add("--block", "cine") == 0
+    (library,) = field.client.libraries()
+    assert (library.name, library.priority, library.schedule) == ("family", 70, "0 3 * * *")
+    assert add("--block", "cine", "--priority", "5", "--replace") == 0
+    assert field.client.library("family").priority == 5
+    capsys.readouterr()
+    assert add("--block", "cinema") == 2
+    assert "no block 'cinema'" in capsys.readouterr().err
+    assert add("--block", "cine", "--preset", "web") == 2

@@ -54,9 +54,10 @@ def test_until_ready_prefects_paths_ask_to_try_again(waiting: TestClient) -> Non
 
 def test_our_routes_win_and_unknown_ones_are_not_prefects(waiting: TestClient) -> None:
     assert waiting.get("/api/v1/health").json() == {"status": "ok"}
-    answer = waiting.get("/api/v1/nothing")
-    assert answer.status_code == 404
-    assert answer.json()["error"] == "not_found"
+    for path in ("/api/v1/nothing", "/api/v1"):
+        answer = waiting.get(path)
+        assert answer.status_code == 404
+        assert answer.json()["error"] == "not_found"
 
 
 def test_a_prefect_elsewhere_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import datetime, timedelta, timezone
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -79,11 +80,19 @@ def test_a_wrong_folder_is_bad_usage(capsys: pytest.CaptureFixture[str], tmp_pat
     assert "does not exist" in err
 
 
-def test_times_are_the_next_ones() -> None:
-    zone = timezone(timedelta(hours=2))
-    now = datetime(2026, 5, 1, 21, 0, tzinfo=zone)
-    assert parse_time("22:30", now) == datetime(2026, 5, 1, 22, 30, tzinfo=zone)
-    assert parse_time("20:00", now) == datetime(2026, 5, 2, 20, 0, tzinfo=zone)
-    assert parse_time("2027-01-31T22:30", now) == datetime(2027, 1, 31, 22, 30, tzinfo=zone)
-    with pytest.raises(UsageError, match="22:30"):
-        parse_time("tomorrow", now)
+def test_times_are_the_next_ones_in_the_zone_of_their_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        now = datetime(2026, 5, 1, 21, 0)
+        assert parse_time("22:30", now) == datetime(2026, 5, 1, 20, 30, tzinfo=UTC)
+        assert parse_time("20:00", now) == datetime(2026, 5, 2, 18, 0, tzinfo=UTC)
+        assert parse_time("2027-01-31T22:30", now) == datetime(2027, 1, 31, 21, 30, tzinfo=UTC)
+        assert parse_time("2027-07-31T22:30", now) == datetime(2027, 7, 31, 20, 30, tzinfo=UTC)
+        assert parse_time("2027-07-31T22:30Z", now) == datetime(2027, 7, 31, 22, 30, tzinfo=UTC)
+        for wrong in ("tomorrow", "25:00", "9999-12-31T23:59-12:00"):
+            with pytest.raises(UsageError, match="22:30"):
+                parse_time(wrong, now)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -53,7 +53,9 @@ async def test_our_own_pages_pass() -> None:
     assert sent == [{"type": "passed"}]
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:9999"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost:9999", "http://["]
+)
 async def test_foreign_pages_do_not(origin: str) -> None:
     sent = await _ask(host="localhost:4280", origin=origin)
     assert sent[0]["status"] == 403

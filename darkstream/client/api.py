@@ -73,9 +73,13 @@ class Client:
 
     def __init__(self, base_url: str, *, timeout: float = 30.0) -> None:
         self.base_url = base_url.rstrip("/")
-        # A proxy in the environment is for the internet, never for our own server.
+        # A proxy in the environment is for the internet, never for our own server. Without TLS the
+        # certificates of the world are not read: it takes as long as ten requests.
         self._http = httpx.Client(
-            base_url=f"{self.base_url}/api/v1", timeout=timeout, trust_env=False
+            base_url=f"{self.base_url}/api/v1",
+            timeout=timeout,
+            trust_env=False,
+            verify=self.base_url.startswith("https:"),
         )
 
     def __enter__(self) -> Client:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import prefect.task_engine
+import prefect.utilities.visualization  # noqa: F401 - both before the fork: each task needs them
 from prefect._internal import control_listener
 from prefect._internal.metrics import RunMetrics
 from prefect.context import refresh_global_settings_context

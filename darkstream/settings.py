@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -68,6 +68,12 @@ class LeaseSettings(_Group):
     max_attempts: int = Field(
         3, ge=1, description="Attempts of one job before it counts as failed."
     )
+
+    @model_validator(mode="after")
+    def _outlasts_a_lost_heartbeat(self) -> Self:
+        if self.expiry_s < 2 * self.heartbeat_s:
+            raise ValueError("expiry_s must be at least twice heartbeat_s")
+        return self
 
 
 class MediaSettings(_Group):

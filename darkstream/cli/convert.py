@@ -51,7 +51,7 @@ def command(
         destination=to,
         destination_b64=to_b64,
         priority=priority,
-        at=None if at is None else parse_time(at, datetime.now().astimezone()),
+        at=None if at is None else parse_time(at, datetime.now()),
     )
     with connect(settings) as client:
         job = client.submit_job(request)
@@ -69,13 +69,15 @@ def command(
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """The next such time of day, or an ISO 8601 date and time; without a zone, that of `now`."""
+    """The next such time of day, or an ISO 8601 date and time; without a zone, this machine's.
+
+    `now` is local time without a zone: the offset is that of the day meant, summer or winter.
+    """
     try:
         if len(text) <= 5:
             clock = datetime.strptime(text, "%H:%M").time()
-            moment = datetime.combine(now.date(), clock, tzinfo=now.tzinfo)
-            return moment if moment > now else moment + timedelta(days=1)
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
+            moment = datetime.combine(now.date(), clock)
+            return (moment if moment > now else moment + timedelta(days=1)).astimezone()
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"--at {text!r} is no time: write 22:30 or 2027-01-31T22:30") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)

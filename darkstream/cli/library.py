@@ -27,8 +27,8 @@ def command() -> None:
 @click.option("--include", multiple=True, help="Only files that match this glob (again for more).")
 @click.option("--exclude", multiple=True, help="No files that match this glob (again for more).")
 @click.option("--schedule", help="Scan at these times: cron, five fields.")
-@click.option("--priority", type=click.IntRange(0, 100), default=50, show_default=True)
-@click.option("--block", help="Take root, preset and filters from a Prefect block of this name.")
+@click.option("--priority", type=click.IntRange(0, 100), help="Of its jobs.  [default: 50]")
+@click.option("--block", help="Take all of it from the Prefect block of this name.")
 @click.option("--replace", is_flag=True, help="Change the library of that name if there is one.")
 def add(
     name: str,
@@ -38,7 +38,7 @@ def add(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     schedule: str | None,
-    priority: int,
+    priority: int | None,
     block: str | None,
     replace: bool,
 ) -> None:
@@ -49,6 +49,10 @@ def add(
 
     settings = read_settings()
     if block is not None:
+        if root or preset or destination or include or exclude:
+            raise UsageError(
+                "--block says it all: only --schedule, --priority and --replace go with it"
+            )
         body = _from_block(name, block, settings.prefect_api_url)
     elif root is None or preset is None or destination is None:
         raise UsageError("give ROOT, --preset and --to, or --block")
@@ -58,7 +62,9 @@ def add(
             raise NoSuchPath(f"{display(path)} is not a directory")
         wanted = find_preset(preset, settings)
         body = describe_library(name, path, os.path.abspath(destination), wanted, include, exclude)
-    update = {"schedule": schedule or body.schedule, "priority": priority, "replace": replace}
+    update: dict[str, object] = {"replace": replace}
+    update |= {} if schedule is None else {"schedule": schedule}
+    update |= {} if priority is None else {"priority": priority}
     with connect(settings) as client:
         library = client.add_library(body.model_copy(update=update))
         click.echo(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 
 from darkstream.control.places import absolute_path, read_path
 from darkstream.control.wing import Wing
@@ -57,12 +57,19 @@ def check_schedule(schedule: str | None) -> str | None:
     if schedule is None:
         return None
     fields = schedule.split()
-    if len(fields) != 5 or not croniter.is_valid(" ".join(fields)):
+    text = " ".join(fields)
+    # Random and hashed fields are croniter's own; Prefect takes neither.
+    strange = {"r", "h"} & {field.lower() for field in fields}
+    if len(fields) != 5 or strange or not croniter.is_valid(text):
         raise UsageError(
             f"the schedule {schedule!r} is no cron text of five fields (minute, hour, day, month, "
             "weekday): write for example '0 3 * * *' for every night at three"
         )
-    return " ".join(fields)
+    try:
+        croniter(text).get_next()
+    except CroniterBadDateError as error:
+        raise UsageError(f"the schedule {schedule!r} names a day that never comes") from error
+    return text
 
 
 def get_library(wing: Wing, name: str) -> Library:

@@ -9,15 +9,24 @@ import structlog
 
 from darkstream.control.wing import Wing
 from darkstream.errors import DarkstreamError
-from darkstream.notify.webhook import deliver
+from darkstream.notify.webhook import check_webhook, deliver
 
 if TYPE_CHECKING:
     from darkstream.catalog.outbox import OutboxEvent
+    from darkstream.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
 _AT_ONCE = 8
 _TIMEOUT_S = 10.0
+
+
+def check_notify(settings: Settings) -> None:
+    """Raise SettingsError where the webhook of the settings could never be called."""
+    notify = settings.notify
+    if notify.webhook_url is not None:
+        secret = notify.webhook_secret
+        check_webhook(notify.webhook_url, None if secret is None else secret.get_secret_value())
 
 
 async def deliver_due(wing: Wing) -> bool:

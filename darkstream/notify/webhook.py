@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +51,12 @@ def deliver(
     _check(address, status)
 
 
+def check_webhook(url: str, secret: str | None) -> None:
+    """Raise SettingsError for an address or a secret that no event could be sent with."""
+    _address(url)
+    _signature(secret, "check", datetime.now(UTC), "")
+
+
 def _address(url: str) -> httpx.URL:
     try:
         address = httpx.URL(url)
@@ -65,6 +72,8 @@ def _signature(secret: str | None, id: str, now: datetime, body: str) -> dict[st
     if secret is None:
         return headers
     try:
+        # The library skips letters that are none of base64's: a mistyped secret would pass.
+        b64decode(secret.removeprefix("whsec_"), validate=True)
         signed = Webhook(secret).sign(id, now, body)
     except (EmptyWebhookSecretError, ValueError) as error:
         raise SettingsError(

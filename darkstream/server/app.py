@@ -14,6 +14,7 @@ from darkstream import __version__
 from darkstream.catalog import Catalog
 from darkstream.control.dispatcher import Dispatcher
 from darkstream.control.loops import running_loops
+from darkstream.control.outbox import check_notify
 from darkstream.control.wing import Wing
 from darkstream.errors import DarkstreamError
 from darkstream.observe.redaction import redact_text
@@ -54,8 +55,10 @@ def create_app(
     """The whole server as one ASGI app, its catalog open and up to date.
 
     With a `make_dispatcher` of a test's own, Prefect's server is neither mounted nor imported.
-    Raises DarkstreamError where the catalog cannot be opened.
+    Raises SettingsError for a webhook that cannot be, DarkstreamError where the catalog cannot be
+    opened.
     """
+    check_notify(settings)
     app = FastAPI(title="DarkStream", version=__version__, openapi_url=None)
     catalog = _open_catalog(settings)
     wing = Wing(settings, catalog)

@@ -6,13 +6,20 @@ from importlib.metadata import version
 from typing import Any
 
 from blake3 import blake3
+from pydantic import TypeAdapter
 
 from darkstream import __version__
+from darkstream.model.media import MediaInfo, ValidationReport
+from darkstream.model.plan import Decision
 from darkstream.planning.plan import PLANNER
 from darkstream.stages.attempt import Attempt
 
 PREFIX = "darkstream-"
 """Every result these keys name is stored in a file that begins so; `maintain` clears old ones."""
+
+
+_SHAPE = str(TypeAdapter(tuple[MediaInfo, ValidationReport, Decision]).json_schema())
+"""What results look like: those another state of the code left are never read as ours."""
 
 
 def probe_key(_context: object, parameters: dict[str, Any]) -> str:
@@ -41,7 +48,7 @@ def inspect_key(_context: object, parameters: dict[str, Any]) -> str:
 
 def _looked_at(attempt: Attempt) -> tuple[str, ...]:
     limits = str(attempt.tools.settings.media.max_pixels)
-    return attempt.content, __version__, version("av"), limits
+    return attempt.content, __version__, _SHAPE, version("av"), limits
 
 
 def _key(step: str, *parts: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures_flows import Field
+from fixtures_flows import Field, make_clip
 from fixtures_server import wait_until
 
 from darkstream.errors import SourceUnreadable, StorageFull, VerificationFailed
@@ -73,6 +76,65 @@ def test_a_full_disk_is_one_clear_line_and_no_part(
     assert job.status is JobStatus.failed
     assert job.reason == "no space left on /out: free 3 GiB or choose another destination"
     assert field.published() == [] and field.leftovers() == []
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> Path:
+    """A clip whose conversion needs more than a small disk has."""
+    noise = ("-vf", "noise=alls=100:allf=t,scale=640:360", "-c:v", "mpeg4", "-q:v", "2", "-an")
+    return make_clip(tmp_path / "noisy.avi", *noise, seconds=3.0)
+
+
+def test_a_destination_that_fills_up_is_named(field: Field, noisy: Path, small_disk: Path) -> None:
+    job = field.convert(field.add(noisy), destination=small_disk)
+    assert job.status is JobStatus.failed
+    said = rf"no space left on {small_disk}: free [\d.]+ \wiB or choose another destination"
+    assert re.fullmatch(said, job.reason)
+    assert os.listdir(small_disk) == [] and field.leftovers() == []
+
+
+def test_a_work_directory_that_fills_up_is_named(
+    field: Field, noisy: Path, small_disk: Path
+) -> None:
+    (field.home / "work").symlink_to(small_disk)
+    job = field.convert(field.add(noisy))
+    assert job.status is JobStatus.failed
+    assert job.reason.startswith(f"no space is left in the work directory {field.home}/work/")
+    assert "free some" in job.reason
+    assert os.listdir(small_disk) == [] and field.published() == []
+
+
+def test_a_destination_on_another_disk_gets_the_same(
+    field: Field, flow_clips: Path, small_disk: Path
+) -> None:
+    job = field.convert(field.add(flow_clips / "old.avi"), destination=small_disk / "films")
+    assert job.status is JobStatus.done, job.reason
+    assert os.listdir(small_disk / "films") == ["old.mp4"]
+    assert field.leftovers() == []
+
+
+def test_what_is_found_in_another_file_is_not_kept_for_this_one(
+    field: Field, flow_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source is exchanged after it was identified: its content's cache stays clean."""
+    source = field.add(flow_clips / "old.avi")
+    real = identify.identify
+
+    def exchange(*arguments: Any) -> Any:
+        found = real(*arguments)
+        monkeypatch.setattr(identify, "identify", real)
+        os.replace(shutil.copy(flow_clips / "inside.mkv", field.home / "x"), source)
+        return found
+
+    monkeypatch.setattr(identify, "identify", exchange)
+    job = field.client.submit_job(
+        SubmitJob(source=str(source), preset="web", destination=str(field.destination))
+    )
+    wait_until(field.run_dispatches, "the dispatch")
+    waiting = field.client.job(job.id)
+    assert (waiting.status, waiting.attempts) == (JobStatus.queued, 1), waiting.reason
+    again = field.convert(field.add(flow_clips / "old.avi", "the same.avi"))
+    assert (again.decision, again.status) == ("convert", JobStatus.done), again.reason
 
 
 def test_an_output_that_is_not_what_was_planned_is_not_published(

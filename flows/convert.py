@@ -103,7 +103,7 @@ def _work_on(tools: Toolbox, claim: Claim) -> Row | None:
         except BaseException:  # a signal: Prefect's TerminationSignal, or Ctrl-C
             _give_back(attempt)
             raise
-    return None if job is None else Row(job, attempt.verification)
+    return None if job is None else Row(job, attempt.plan, attempt.verification)
 
 
 def _end(attempt: Attempt) -> Outcome | Release | None:

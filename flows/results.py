@@ -9,20 +9,23 @@ from typing import Any
 import structlog
 from prefect.artifacts import create_markdown_artifact
 
-from darkstream.model.job import Job
+from darkstream.model.job import Job, JobStatus
 
 log = structlog.get_logger(__name__)
 
-_HEAD = "| file | decision | status | source | output | saving | verified | time | job |"
-_RULE = "| --- | --- | --- | ---: | ---: | ---: | --- | ---: | --- |"
+_HEAD = "| file | decision | status | source | output | saving | quality | verified | time | job |"
+_RULE = "| --- | --- | --- | ---: | ---: | ---: | --- | --- | ---: | --- |"
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 class Row:
-    """One job of the table, and what its verification measured."""
+    """One job of the table, what was planned for it, and what its verification measured."""
 
-    def __init__(self, job: Job, verification: dict[str, Any] | None) -> None:
+    def __init__(
+        self, job: Job, plan: dict[str, Any] | None, verification: dict[str, Any] | None
+    ) -> None:
         self.job = job
+        self.plan = plan
         self.verification = verification
 
 
@@ -64,6 +67,7 @@ def _describe(row: Row, server_url: str) -> str:
         _size(job.source_bytes),
         _size(job.output_bytes or None),
         _saving(job),
+        _quality(row.plan) if job.status is JobStatus.done else "-",
         _verified(row.verification),
         "-" if job.wall_s is None else f"{job.wall_s:.1f} s",
         f"[{job.id}]({server_url}/api/v1/jobs/{job.id})",
@@ -89,6 +93,15 @@ def _saving(job: Job) -> str:
     if not job.source_bytes or not job.output_bytes:
         return "-"
     return f"{1 - job.output_bytes / job.source_bytes:.0%}"
+
+
+def _quality(plan: dict[str, Any] | None) -> str:
+    """The constant quality each encoder was asked for, in its own scale; 'copied' is lossless."""
+    renditions = (plan or {}).get("renditions", ())
+    asked = [
+        f"{one['encoder']} {one['quality']}" if "quality" in one else "copied" for one in renditions
+    ]
+    return ", ".join(dict.fromkeys(asked)) or "-"
 
 
 def _verified(verification: dict[str, Any] | None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from darkstream.model.base import JobId
 from darkstream.model.job import Job, JobStatus
 from flows.results import Row, describe, summarise
@@ -31,24 +33,38 @@ def _job(**more: Any) -> Job:
 
 
 def test_a_row_shows_sizes_saving_verification_and_a_link() -> None:
-    table = describe([Row(_job(), {"frames": [50]})], "http://127.0.0.1:4280")
+    plan = {"renditions": [{"encoder": "libx264", "quality": 21}]}
+    table = describe([Row(_job(), plan, {"frames": [50]})], "http://127.0.0.1:4280")
     row = table.splitlines()[2]
     assert row == (
-        "| a.avi | convert | done | 4.0 MiB | 1.0 MiB | 75% | 50 pictures | 12.3 s "
-        "| [7](http://127.0.0.1:4280/api/v1/jobs/7) |"
+        "| a.avi | convert | done | 4.0 MiB | 1.0 MiB | 75% | libx264 21 | 50 pictures "
+        "| 12.3 s | [7](http://127.0.0.1:4280/api/v1/jobs/7) |"
     )
 
 
 def test_what_is_not_known_is_a_dash() -> None:
     job = _job(status=JobStatus.rejected, decision="reject", output_bytes=0, wall_s=None)
-    row = describe([Row(job, None)], "http://x").splitlines()[2]
-    assert row.startswith("| a.avi | reject | rejected | 4.0 MiB | - | - | - | - |")
+    row = describe([Row(job, None, None)], "http://x").splitlines()[2]
+    assert row.startswith("| a.avi | reject | rejected | 4.0 MiB | - | - | - | - | - |")
+
+
+@pytest.mark.parametrize(
+    ("renditions", "shown"),
+    [
+        ([{"codec": "h264"}], "copied"),
+        ([{"encoder": "libx264", "quality": 21}] * 3, "libx264 21"),
+        ([], "-"),
+    ],
+)
+def test_quality_is_what_the_encoder_was_asked_for(renditions: list[Any], shown: str) -> None:
+    row = describe([Row(_job(), {"renditions": renditions}, None)], "http://x").splitlines()[2]
+    assert row.split(" | ")[6] == shown
 
 
 def test_a_name_cannot_break_the_table_or_the_page() -> None:
     job = _job(source="/films/a|b](http://evil)<script>`x`.avi", reason="it | is <b>")
-    row, reason = describe([Row(job, None)], "http://x").splitlines()[2::2]
-    assert row.count(" | ") == 8
+    row, reason = describe([Row(job, None, None)], "http://x").splitlines()[2::2]
+    assert row.count(" | ") == 9
     assert "<script>" not in row and "](http://evil" not in row and "`" not in row
     assert "<b>" not in reason
 

@@ -16,6 +16,7 @@ DarkstreamError                   exit code 1 unless said otherwise
 +-- MediaError                    a tool failed on this file
 |   +-- ProcessFailed             child exited non-zero: argv, code, end of stderr
 |   +-- ProcessTimeout            time, size or no-progress limit reached
+|   +-- ProcessKilled             child killed from outside, as when memory runs out
 |   +-- VerificationFailed        an output that is not what was planned
 |   +-- CapabilityMissing         this node's ffmpeg cannot do what the plan needs
 |   +-- ToolMissing               no usable ffmpeg
@@ -111,6 +112,10 @@ class ProcessFailed(MediaError):
 
 class ProcessTimeout(ProcessFailed):
     """A child process was ended at its time, size or no-progress limit."""
+
+
+class ProcessKilled(ProcessFailed):
+    """A child process was killed by somebody else, which says nothing of the file it worked on."""
 
 
 class VerificationFailed(MediaError):

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
@@ -108,13 +109,21 @@ def _work_on(tools: Toolbox, claim: Claim) -> Row | None:
 
 def _end(attempt: Attempt) -> Outcome | Release | None:
     try:
-        return walk(attempt)
+        return _walk(attempt)
     except LeaseLost:
         raise
     except Exception as error:
         if not isinstance(error, DarkstreamError):
             log.exception("step_failed", job=attempt.claim.job, file=str(attempt))
         return ended_by(attempt, error)
+
+
+def _walk(attempt: Attempt) -> Outcome | None:
+    try:
+        return walk(attempt)
+    except CancelledRun:
+        attempt.cancel.check()  # says why
+        raise
 
 
 def _tell(attempt: Attempt, ending: Outcome | Release | None) -> Job | None:

@@ -23,7 +23,7 @@ from darkstream.stages import (
 )
 from darkstream.stages.attempt import Attempt
 from flows.caching import inspect_key, plan_key, probe_key, validate_key
-from flows.wiring import CACHED, FRESH
+from flows.wiring import CACHED, FRESH, stoppable
 
 Json = str
 """A value of the model as JSON: small to keep, and Prefect does not look for futures in it."""
@@ -33,6 +33,7 @@ FINDINGS: TypeAdapter[tuple[Finding, ...]] = TypeAdapter(tuple[Finding, ...])
 
 
 @task(name="identify", task_run_name="identify {attempt}", **FRESH)
+@stoppable
 def identify_source(attempt: Attempt) -> tuple[SourceFile, Identity]:
     """Wait until the source is complete, then read all of it once."""
     with attempt.step("identify"):
@@ -42,6 +43,7 @@ def identify_source(attempt: Attempt) -> tuple[SourceFile, Identity]:
 
 
 @task(name="probe", task_run_name="probe {attempt}", cache_key_fn=probe_key, **CACHED)
+@stoppable
 def probe_source(attempt: Attempt, found: tuple[SourceFile, Identity]) -> Json:
     """Look into the source; cached by its content."""
     with attempt.step("probe"):
@@ -49,6 +51,7 @@ def probe_source(attempt: Attempt, found: tuple[SourceFile, Identity]) -> Json:
 
 
 @task(name="validate", task_run_name="validate {attempt}", cache_key_fn=validate_key, **CACHED)
+@stoppable
 def validate_media(attempt: Attempt, media: Json) -> Json:
     """Judge what is wrong with the source; cached by its content."""
     with attempt.step("validate"):
@@ -57,6 +60,7 @@ def validate_media(attempt: Attempt, media: Json) -> Json:
 
 
 @task(name="plan", task_run_name="plan {attempt}", cache_key_fn=plan_key, **CACHED)
+@stoppable
 def make_plan(attempt: Attempt, media: Json, report: Json, damage: Json) -> Json:
     """Decide what is done; cached by content, preset and ffmpeg build."""
     with attempt.step("plan"):
@@ -71,6 +75,7 @@ def make_plan(attempt: Attempt, media: Json, report: Json, damage: Json) -> Json
 
 
 @task(name="inspect", task_run_name="inspect {attempt}", cache_key_fn=inspect_key, **CACHED)
+@stoppable
 def inspect_source(attempt: Attempt, media: Json, decision: Json) -> Json:  # noqa: ARG001 - wires the graph
     """Decode a source that is to stay as it is, to its end; cached by its content."""
     with attempt.step("inspect"):
@@ -79,6 +84,7 @@ def inspect_source(attempt: Attempt, media: Json, decision: Json) -> Json:  # no
 
 
 @task(name="encode", task_run_name="encode {attempt}", **FRESH)
+@stoppable
 def encode_source(attempt: Attempt, decision: Json, directory: bytes) -> Encoded:
     """Encode or copy the streams, as planned."""
     with attempt.step("encode"):
@@ -86,6 +92,7 @@ def encode_source(attempt: Attempt, decision: Json, directory: bytes) -> Encoded
 
 
 @task(name="verify", task_run_name="verify {attempt}", **FRESH)
+@stoppable
 def verify_output(attempt: Attempt, decision: Json, encoded: Encoded) -> Verification:
     """Decode the output to its end and hold it against the plan."""
     with attempt.step("verify"):
@@ -93,6 +100,7 @@ def verify_output(attempt: Attempt, decision: Json, encoded: Encoded) -> Verific
 
 
 @task(name="publish", task_run_name="publish {attempt}", **FRESH)
+@stoppable
 def publish_output(
     attempt: Attempt,
     decision: Json,
@@ -107,6 +115,7 @@ def publish_output(
 
 
 @task(name="reuse", task_run_name="reuse for {attempt}", **FRESH)
+@stoppable
 def reuse_result(
     attempt: Attempt, decision: Json, earlier: Reservation
 ) -> publish.Published | None:
@@ -116,6 +125,7 @@ def reuse_result(
 
 
 @task(name="keep", task_run_name="keep {attempt}", **FRESH)
+@stoppable
 def keep_source(attempt: Attempt, decision: Json, hard_link: bool) -> publish.Published:  # noqa: ARG001 - wires the graph
     """Put a source that stays as it is at the destination too."""
     with attempt.step("publish"):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectConcurrentFuture, PrefectFuture
+from prefect.states import Cancelled as CancelledState
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from darkstream.errors import Cancelled, LeaseLost
 from flows.transient import is_transient
 
+_P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=2))
@@ -32,6 +37,22 @@ CACHED: Any = {
     "cache_expiration": timedelta(days=30),
 }
 """Options of a step whose result is found again by its cache key."""
+
+
+def stoppable(step: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A step that Prefect's pages show as cancelled, not as failed, when it was told to stop.
+
+    Its future then raises Prefect's CancelledRun.
+    """
+
+    @wraps(step)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return step(*args, **kwargs)
+        except (Cancelled, LeaseLost) as error:
+            return cast(_R, CancelledState(message=str(error)))
+
+    return run
 
 
 def submit(step: Task[..., _R], *arguments: object) -> PrefectConcurrentFuture[_R]:

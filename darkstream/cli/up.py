@@ -6,15 +6,23 @@ import time
 
 import click
 
+from darkstream.errors import Conflict
+
 
 @click.command("up")
 @click.option("--jobs", type=click.IntRange(min=1), help="Jobs at once (default: by the cores).")
 def command(jobs: int | None) -> None:
     """Start server, workers and deployments; Ctrl-C or SIGTERM stops everything cleanly."""
-    from darkstream.cli.session import read_settings
+    from darkstream.cli.session import answers, read_settings
     from darkstream.cli.supervisor import Supervisor
+    from darkstream.client.api import Client
 
     settings = read_settings()
+    with Client(settings.server_url) as client:
+        if answers(client):
+            raise Conflict(
+                f"DarkStream is up already at {settings.server_url}: use it, or stop it first"
+            )
     environment = {} if jobs is None else {"DARKSTREAM_WORKER__SLOTS": str(jobs)}
     supervisor = Supervisor(settings, environment=environment, log=None)
     supervisor.stop_on_signals()

@@ -9,7 +9,13 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from darkstream.errors import ProcessFailed, ProcessTimeout, StorageFull, VerificationFailed
+from darkstream.errors import (
+    ProcessFailed,
+    ProcessKilled,
+    ProcessTimeout,
+    StorageFull,
+    VerificationFailed,
+)
 from darkstream.media.command import convert_command
 from darkstream.media.command.convert import output_name
 from darkstream.media.damage import describe_damage, refuse_ruins
@@ -77,6 +83,8 @@ def encode(  # noqa: PLR0913 - keywords, each one thing the caller has
         if allowed.output_bytes is None or "grew past" not in str(error):
             raise
         return _outgrown(plan, files, argv, str(error))
+    except ProcessKilled:
+        raise
     except ProcessFailed as error:
         raise _explain(error, tally, directory) from error
     if allowed.output_bytes is not None and _size(plan, files) > allowed.output_bytes:
@@ -193,8 +201,6 @@ def _explain(error: ProcessFailed, tally: Tally, directory: bytes) -> Exception:
             f"no space is left in the work directory {display(directory)}: free some, then retry "
             "the job"
         )
-    if isinstance(error, ProcessTimeout):
-        return error
     reason = tally.example or "it did not say why"
     return ProcessFailed(
         f"ffmpeg failed: {reason}", argv=error.argv, code=error.code, stderr=error.stderr

@@ -25,10 +25,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import IO
 
-from darkstream.errors import ProcessFailed, ProcessTimeout
+from darkstream.errors import ProcessFailed, ProcessKilled, ProcessTimeout
 from darkstream.media.lifeline import Lifeline, guard
 from darkstream.observe.cancel import CancelToken
 
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""How a killed child ends: itself, or the cage around it."""
 _TICK_S = 0.1
 _TERM_GRACE_S = 1.0
 _HEAD_LINES = 20
@@ -96,8 +98,9 @@ def run(
     """Run a child to its end; its standard output is read as `-progress` where a callback is given.
 
     `env` is its whole environment; None: ours without what could be a secret. Raises ProcessFailed
-    on an exit code other than 0 (unless `check` is false), ProcessTimeout at a limit, OSError where
-    it cannot start, and what the cancel token was given. However it ends, the child is dead then.
+    on an exit code other than 0 (unless `check` is false), ProcessKilled where somebody else killed
+    it, ProcessTimeout at a limit, OSError where it cannot start, and what the cancel token was
+    given. However it ends, the child is dead then.
     """
     if cancel is not None:
         cancel.check()
@@ -109,6 +112,14 @@ def run(
     finally:
         child.kill()
     done = child.result()
+    if done.code in _KILLED:
+        raise ProcessKilled(
+            f"{_name(done.argv)} was killed from outside, as when memory runs out\n"
+            f"{shell_quote(done.argv)}",
+            argv=done.argv,
+            code=done.code,
+            stderr=done.stderr,
+        )
     if check and done.code != 0:
         raise ProcessFailed(
             f"{_name(done.argv)} failed with {_describe_code(done.code)}: "

@@ -9,6 +9,7 @@ from darkstream.errors import (
     Cancelled,
     DarkstreamError,
     ProcessFailed,
+    ProcessKilled,
     SourceChanged,
     SourceRejected,
     SourceVanished,
@@ -62,6 +63,9 @@ def ended_by(attempt: Attempt, error: Exception) -> Outcome | Release:
             count_attempt=True,
             delay_s=_CHANGED_DELAY_S * attempt.claim.attempt,
         )
+    if isinstance(error, ProcessKilled):
+        # The server knows how many attempts there are.
+        return Release(token=attempt.claim.token, reason=_reason(error), count_attempt=True)
     _keep_evidence(attempt, error)
     decision: DecisionName | None = _decision(attempt)
     if isinstance(error, SourceVanished):

@@ -39,12 +39,16 @@ async def settle(
     if cancelled:
         await _conclude(client, flow_run_id, Cancelled(message="Ended by the worker on request."))
     elif code != 0:
-        reason = describe_exit(code)
-        _log.warning("flow_run_lost", flow_run=str(flow_run_id), reason=reason)
-        await asyncio.gather(
-            _conclude(client, flow_run_id, Crashed(message=f"Lost: {reason}.")),
-            _lose(server_url, str(flow_run_id), reason),
-        )
+        await lose(client, server_url, flow_run_id, describe_exit(code))
+
+
+async def lose(client: PrefectClient, server_url: str, flow_run_id: UUID, reason: str) -> None:
+    """Have both know that a flow run ended without a word; stays at it as `settle` does."""
+    _log.warning("flow_run_lost", flow_run=str(flow_run_id), reason=reason)
+    await asyncio.gather(
+        _conclude(client, flow_run_id, Crashed(message=f"Lost: {reason}.")),
+        _lose(server_url, str(flow_run_id), reason),
+    )
 
 
 def describe_exit(code: int) -> str:

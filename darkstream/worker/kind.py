@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import structlog
 from prefect.settings.context import get_current_settings
@@ -18,20 +21,21 @@ from pydantic import PrivateAttr
 
 from darkstream.worker import prefect_seam
 from darkstream.worker.cancelling import CancelWatch, wait_or_cancel
-from darkstream.worker.endings import settle
+from darkstream.worker.endings import lose, settle
 from darkstream.worker.entrypoints import read_entrypoints
 from darkstream.worker.hatching import spawn_zygote
 from darkstream.worker.processes import FlowProcesses
+from darkstream.worker.runs import abandoned_runs, run_directory
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     import anyio.abc
     from prefect.client.schemas.objects import Flow as ApiFlow
     from prefect.client.schemas.objects import FlowRun, WorkPool
     from prefect.client.schemas.responses import DeploymentResponse
 
 _log = structlog.get_logger(__name__)
+
+_DIED = "its worker was killed"
 
 
 class DarkstreamJobConfiguration(BaseJobConfiguration):
@@ -85,7 +89,8 @@ class DarkstreamWorker(
     """Runs the flow runs of one pool.
 
     In `darkstream worker` several of them share `processes`; started alone, by `prefect worker
-    start`, each makes its own. `server_url` is the DarkStream server that is told of lost runs.
+    start`, each makes its own. `server_url` is the DarkStream server that is told of lost runs;
+    `runs` holds the directories they work in, and so what a killed worker left unsaid.
     """
 
     type = "darkstream"
@@ -104,13 +109,16 @@ class DarkstreamWorker(
         *arguments: Any,  # noqa: ANN401 - passed on to Prefect
         processes: FlowProcesses | None = None,
         server_url: str | None = None,
+        runs: Path | None = None,
         **options: Any,  # noqa: ANN401 - passed on to Prefect
     ) -> None:
         super().__init__(*arguments, **options)
         self._processes = processes
         self._own_processes: FlowProcesses | None = None
         self._server_url = server_url
+        self._runs = runs
         self._watch: CancelWatch | None = None
+        self._burial: asyncio.Task[None] | None = None
 
     @property
     def pool(self) -> str:
@@ -120,10 +128,12 @@ class DarkstreamWorker(
     async def setup(self) -> None:
         """Connect, and make a zygote where none is shared."""
         await super().setup()
-        if self._server_url is None:
+        if self._server_url is None or self._runs is None:
             from darkstream.settings import Settings
 
-            self._server_url = Settings().server_url
+            settings = Settings()
+            self._server_url, self._runs = settings.server_url, settings.home / "runs"
+        self._burial = asyncio.create_task(self._bury(self._server_url, self._runs))
         if self._processes is None:
             entrypoints = read_entrypoints()
             self._own_processes = FlowProcesses(spawn_zygote(entrypoints), entrypoints)
@@ -132,6 +142,10 @@ class DarkstreamWorker(
 
     async def teardown(self, *exc_info: object) -> None:
         """Disconnect, and end an own zygote."""
+        if self._burial is not None:
+            self._burial.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._burial
         try:
             await super().teardown(*exc_info)
         finally:
@@ -145,15 +159,14 @@ class DarkstreamWorker(
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> DarkstreamWorkerResult:
         """Run one flow run in a process of its own, to its end."""
-        if self._processes is None or self._watch is None or self._server_url is None:
+        processes, server_url, runs = self._processes, self._server_url, self._runs
+        if processes is None or server_url is None or runs is None or self._watch is None:
             raise RuntimeError("the worker was not set up")
         with (
-            tempfile.TemporaryDirectory(
-                prefix="darkstream-run-", ignore_cleanup_errors=True
-            ) as directory,
+            run_directory(runs, str(flow_run.id)) as directory,
             self._watch.over(flow_run.id) as wanted,
         ):
-            process = await self._processes.start(
+            process = await processes.start(
                 str(flow_run.id),
                 entrypoint=configuration.entrypoint,
                 directory=directory,
@@ -165,7 +178,11 @@ class DarkstreamWorker(
             _log.info("flow_process_started", flow_run=str(flow_run.id), pid=pid)
             code = await wait_or_cancel(process, wanted)
         _log.info("flow_process_ended", flow_run=str(flow_run.id), pid=pid, exit_code=code)
-        await settle(
-            self.client, self._server_url, flow_run.id, code=code, cancelled=wanted.is_set()
-        )
+        await settle(self.client, server_url, flow_run.id, code=code, cancelled=wanted.is_set())
         return DarkstreamWorkerResult(identifier=f"{socket.gethostname()}:{pid}", status_code=0)
+
+    async def _bury(self, server_url: str, runs: Path) -> None:
+        """Tell of the runs that died with an earlier worker, so that nobody waits for them."""
+        with abandoned_runs(runs) as names:
+            lost = [lose(self.client, server_url, UUID(name), _DIED) for name in names]
+            await asyncio.gather(*lost)

@@ -164,6 +164,7 @@ def _make_workers(settings: Settings, processes: FlowProcesses) -> list[Darkstre
             prefetch_seconds=0,
             processes=processes,
             server_url=settings.server_url,
+            runs=settings.home / "runs",
         )
         for pool in settings.worker.pools
     ]

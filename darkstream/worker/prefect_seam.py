@@ -63,6 +63,8 @@ def execute(flow_run_id: UUID, flow: Flow[..., Any] | None) -> None:
             result: object = run_flow(
                 flow,
                 flow_run=flow_run,
+                # A run that failed or was cancelled has ended well: Prefect knows it.
+                return_type="state",
                 error_logger=logger,  # type: ignore[arg-type]  # as Prefect's own engine does
             )
             _drive_run_flow_result(flow, result)

@@ -8,6 +8,7 @@ from fixtures_flows import make_attempt
 from darkstream.errors import (
     Cancelled,
     ProcessFailed,
+    ProcessKilled,
     SourceChanged,
     SourceRejected,
     SourceUnreadable,
@@ -106,3 +107,12 @@ def test_the_log_keeps_its_end(attempt: Attempt) -> None:
     attempt.tell("x" * 100_000 + "last")
     assert attempt.log.endswith("last\n")
     assert "first" not in attempt.log and len(attempt.log) < 70_000
+
+
+def test_a_killed_tool_says_nothing_of_the_file_so_the_job_is_tried_again(attempt: Attempt) -> None:
+    error = ProcessKilled(
+        "ffmpeg was killed from outside\nffmpeg -i a", argv=[b"ffmpeg"], code=-9, stderr=""
+    )
+    ending = ended_by(attempt, error)
+    assert isinstance(ending, Release)
+    assert (ending.reason, ending.count_attempt) == ("ffmpeg was killed from outside", True)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+
 import httpx
+import jsonschema
 import pytest
 from fixtures_server import RunningServer, node_report, wait_until
 
@@ -64,6 +67,19 @@ def test_every_reference_of_the_description_resolves(server: RunningServer) -> N
     known = httpx.get(f"{server.url}/api/v1/openapi.json").json()["components"]["schemas"]
     names = {part.split('"', 1)[0] for part in text.split("#/components/schemas/")[1:]}
     assert names <= set(known)
+
+
+def test_everything_sent_and_answered_has_an_example(server: RunningServer) -> None:
+    schema = httpx.get(f"{server.url}/api/v1/openapi.json").json()
+    paths, known = json.dumps(schema["paths"]), schema["components"]["schemas"]
+    names = {part.split('"', 1)[0] for part in paths.split("#/components/schemas/")[1:]}
+    names = {name for name in names if known[name]["type"] == "object"}
+    assert {name for name in names if not known[name].get("examples")} == set()
+    for name in names:
+        jsonschema.validate(
+            known[name]["examples"][0],
+            {"$ref": f"#/components/schemas/{name}", "components": {"schemas": known}},
+        )
 
 
 @pytest.mark.parametrize(

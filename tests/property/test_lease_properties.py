@@ -48,7 +48,7 @@ from darkstream.settings import LeaseSettings
 
 LEASE = LeaseSettings(max_attempts=3)
 NODE = NodeName("node")
-KEYS = st.sampled_from("ppq").map(
+KEYS = st.sampled_from("pppq").map(
     lambda name: ContentKey(content=ContentId(name * 64), fingerprint=Fingerprint("f" * 64))
 )
 
@@ -121,6 +121,7 @@ class Leases(RuleBasedStateMachine):
         self.workers: list[Worker] = []
         for name in "aab":
             self.submit(name, 50)
+        self.start(slots=3)
 
     def teardown(self) -> None:
         try:
@@ -180,7 +181,7 @@ class Leases(RuleBasedStateMachine):
         assert (worker.job in answer.cancel) == (mine and worker.job in self.model.cancelled)
 
     @precondition(some_worker)
-    @rule(pick=PICK, key=KEYS, steps=st.integers(1, 4))
+    @rule(pick=PICK, key=KEYS, steps=st.sampled_from([1, 1, 2, 3, 4]))
     def work(self, pick: int, key: ContentKey, steps: int) -> None:
         """Do the next few steps of an attempt, from wherever it is."""
         worker = self.pick(pick)
@@ -189,6 +190,13 @@ class Leases(RuleBasedStateMachine):
         for step in todo[worker.steps : worker.steps + steps]:
             step()
         worker.steps += steps
+
+    @precondition(some_worker)
+    @rule(pick=PICK, key=KEYS)
+    def race(self, pick: int, key: ContentKey) -> None:
+        """Two are about to encode the same."""
+        for number in (pick, pick + 1):
+            self.plan(self.pick(number), key)
 
     def plan(self, worker: Worker, key: ContentKey) -> None:
         if worker.key is not None:

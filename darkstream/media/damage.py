@@ -5,6 +5,7 @@ from __future__ import annotations
 from darkstream.errors import SourceRejected
 from darkstream.media.tally import Tally
 from darkstream.model.media import Finding, Severity
+from darkstream.model.plan import EncodePlan, VideoCopy
 
 _LEAST_SHARE = 0.5
 """Below this share of readable pictures a file is refused rather than repaired."""
@@ -33,6 +34,25 @@ def describe_damage(
             _finding("frames-lost", f"{lost} of its {expected} pictures could not be read")
         )
     return tuple(findings)
+
+
+def describe_hidden(
+    plan: EncodePlan, frames: tuple[int, ...], packets: int | None
+) -> tuple[Finding, ...]:
+    """A finding on pictures a copy leaves out: nobody can show what comes before a key frame.
+
+    `frames` were written, `packets` read. Raises SourceRejected where most of it is such.
+    """
+    copied = any(isinstance(rendition, VideoCopy) for rendition in plan.renditions)
+    hidden = (packets or 0) - frames[0] if copied else 0
+    if hidden <= 0 or packets is None:
+        return ()
+    if frames[0] < packets * _LEAST_SHARE:
+        raise SourceRejected(
+            f"it is damaged: only {frames[0]} of its {packets} pictures follow a key frame"
+        )
+    message = f"it begins in the middle: {hidden} pictures before its first key frame are left out"
+    return (_finding("begins-in-the-middle", message),)
 
 
 def refuse_ruins(tally: Tally, *, expected: int | None, decoded: int | None) -> None:

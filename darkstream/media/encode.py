@@ -13,12 +13,13 @@ from darkstream.errors import (
     ProcessFailed,
     ProcessKilled,
     ProcessTimeout,
+    SourceRejected,
     StorageFull,
     VerificationFailed,
 )
 from darkstream.media.command import convert_command
 from darkstream.media.command.convert import output_name
-from darkstream.media.damage import describe_damage, refuse_ruins
+from darkstream.media.damage import describe_damage, describe_hidden, refuse_ruins
 from darkstream.media.decoding import MAX_PIXELS
 from darkstream.media.devices import device_files
 from darkstream.media.manifests import directory_size, write_manifests
@@ -82,13 +83,13 @@ def encode(  # noqa: PLR0913 - keywords, each one thing the caller has
     except ProcessTimeout as error:
         if allowed.output_bytes is None or "grew past" not in str(error):
             raise
-        return _outgrown(plan, files, argv, str(error))
+        return _outgrown(plan, files, argv, tally, str(error))
     except ProcessKilled:
         raise
     except ProcessFailed as error:
         raise _explain(error, tally, directory) from error
     if allowed.output_bytes is not None and _size(plan, files) > allowed.output_bytes:
-        return _outgrown(plan, files, argv, "the finished output is not small enough")
+        return _outgrown(plan, files, argv, tally, "the finished output is not small enough")
     return _finish(plan, files, argv, done, tally)
 
 
@@ -121,6 +122,7 @@ def _finish(
     expected = plan.expect.frames
     refuse_ruins(tally, expected=expected, decoded=decoded)
     _check_counts(plan, frames, decoded)
+    hidden = describe_hidden(plan, frames, decoded)
     if isinstance(plan.package, AbrPackage):
         write_manifests(plan, files)
     return Encoded(
@@ -129,7 +131,7 @@ def _finish(
         frames=frames,
         source=tuple(stream for _, stream in tally.inputs),
         decode_errors=tally.errors,
-        findings=describe_damage(tally, expected=expected, decoded=decoded),
+        findings=describe_damage(tally, expected=expected, decoded=decoded) + hidden,
         command=shell_quote(argv),
         log="\n".join(tally.lines),
         wall_s=done.wall_s,
@@ -157,8 +159,8 @@ def _decoded(plan: EncodePlan, tally: Tally) -> int | None:
 
 def _check_counts(plan: EncodePlan, frames: tuple[int, ...], decoded: int | None) -> None:
     for rendition, count in zip(plan.renditions, frames, strict=True):
-        forced = isinstance(rendition, VideoEncode) and rendition.frame_rate is not None
-        if decoded is not None and not forced and count != decoded:
+        exact = isinstance(rendition, VideoEncode) and rendition.frame_rate is None
+        if decoded is not None and exact and count != decoded:
             raise VerificationFailed(
                 f"ffmpeg read {decoded} pictures and wrote {count}: the output is not published"
             )
@@ -178,15 +180,17 @@ def _size(plan: EncodePlan, files: bytes) -> int:
     return os.stat(os.path.join(files, output_name(plan).encode())).st_size
 
 
-def _outgrown(plan: EncodePlan, files: bytes, argv: tuple[bytes, ...], why: str) -> Encoded:
+def _outgrown(
+    plan: EncodePlan, files: bytes, argv: tuple[bytes, ...], tally: Tally, why: str
+) -> Encoded:
     shutil.rmtree(files, ignore_errors=True)
     return Encoded(
         directory=files,
         main=output_name(plan).encode(),
         frames=(),
         source=(),
-        decode_errors=0,
-        findings=(),
+        decode_errors=tally.errors,
+        findings=describe_damage(tally, expected=None, decoded=None),
         outgrown=True,
         command=shell_quote(argv),
         log=why,
@@ -201,6 +205,8 @@ def _explain(error: ProcessFailed, tally: Tally, directory: bytes) -> Exception:
             f"no space is left in the work directory {display(directory)}: free some, then retry "
             "the job"
         )
+    if tally.source_damaged:
+        return SourceRejected(f"it is too damaged to be converted: {tally.example}")
     reason = tally.example or "it did not say why"
     return ProcessFailed(
         f"ffmpeg failed: {reason}", argv=error.argv, code=error.code, stderr=error.stderr

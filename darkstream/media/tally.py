@@ -18,6 +18,8 @@ _OUTPUT = re.compile(
     r".*?; )?(?P<packets>\d+) packets muxed"
 )
 _MISSING = ("corrupt", "partial file", "truncat")
+_NOWHERE = "[null @"
+"""The muxer that decoded data go to: it minds equal timestamps, which say nothing of damage."""
 _EXAMPLES = 2
 _KEPT_LINES = 200
 
@@ -27,6 +29,8 @@ class Tally:
     """Errors and stream counts of one ffmpeg run; `note` takes its lines."""
 
     errors: int = 0
+    losses: int = 0
+    """Packets that ffmpeg calls corrupt or cut off."""
     examples: list[str] = field(default_factory=list)
     inputs: list[tuple[int, StreamTally]] = field(default_factory=list)
     outputs: list[StreamTally] = field(default_factory=list)
@@ -35,10 +39,12 @@ class Tally:
     def note(self, line: str) -> None:
         """Count one line of stderr."""
         found = _LEVEL.search(line)
-        if found is None:
+        if found is None or _NOWHERE in line:
             return
         text, level = found["text"], found["level"]
-        if level in {"error", "fatal", "panic"} or _tells_of_loss(level, text):
+        lost = _tells_of_loss(level, text)
+        self.losses += lost
+        if level in {"error", "fatal", "panic"} or lost:
             self._error(text)
         elif level == "verbose" and "stream #" in text:
             self._count(text)
@@ -49,6 +55,11 @@ class Tally:
         """The counts of one input stream."""
         found = (tally for number, tally in self.inputs if (number, tally.index) == (file, index))
         return next(found, None)
+
+    @property
+    def source_damaged(self) -> bool:
+        """Whether an input did not decode, as opposed to an output that could not be made."""
+        return self.losses > 0 or any(stream.errors for _, stream in self.inputs)
 
     @property
     def example(self) -> str:

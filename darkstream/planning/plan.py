@@ -27,7 +27,7 @@ from darkstream.planning.reasons import convert_reason, remux_reason, skip_reaso
 from darkstream.planning.subtitles import plan_attachments, plan_subtitles
 from darkstream.planning.words import spoken
 
-PLANNER = "1"
+PLANNER = "2"
 """Version of the rules in this room: a change of them changes every fingerprint."""
 
 _FAMILIES = {
@@ -110,7 +110,7 @@ def _make(
         title=media.title,
         package=_package(preset, video, container),
         expect=_expect(media, video, tracks),
-        smaller_by=None if tracks.copied else preset.guards.smaller_by,
+        smaller_by=None if tracks.copied or _damaged(findings) else preset.guards.smaller_by,
         build=build,
         planner=PLANNER,
     )

@@ -14,6 +14,13 @@ _TEXT_ENCODERS = {
     "mkv": ("subrip", "srt", {"subrip", "ass", "ssa", "webvtt"}),
 }
 """By container: codec and encoder to convert text to, and codecs it takes as they are."""
+_READABLE = frozenset(
+    (
+        *("ass", "eia_608", "jacosub", "microdvd", "mov_text", "mpl2", "pjs", "realtext", "sami"),
+        *("ssa", "stl", "subrip", "subviewer", "subviewer1", "text", "vplayer", "webvtt"),
+    )
+)
+"""Text that ffmpeg decodes as text: teletext comes out as pictures, TTML not at all."""
 _BITMAPS_IN = {"mkv": {"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"}}
 _COVERS_IN = {"mp4": {"mjpeg", "png"}, "m4a": {"mjpeg", "png"}}
 """ffmpeg writes a cover into Matroska as a track of its own, which players would play."""
@@ -51,6 +58,8 @@ def _plan_track(stream: SubtitleStream, rule: SubtitleRule, container: str) -> S
         if rule.text == "drop" or container not in _TEXT_ENCODERS:
             return None
         target, name, as_is = _TEXT_ENCODERS[container]
+        if codec not in as_is | _READABLE:
+            return None
         if codec not in as_is:
             codec, encoder = target, name
     elif rule.bitmap == "drop" or codec not in _BITMAPS_IN.get(container, set()):
@@ -76,11 +85,12 @@ def _kept(stream: SubtitleStream, kept: tuple[SubtitleTrack, ...]) -> bool:
 def _dropped(stream: SubtitleStream, container: str) -> Finding:
     language = f" ({stream.language})" if stream.language else ""
     what = "text" if _text(stream) else "picture"
+    known = not _text(stream) or stream.codec in _READABLE
+    why = f"{container} cannot hold {stream.codec}" if known else "their format cannot be read"
     return Finding(
         code=f"subtitle-dropped-{stream.index}",
         severity=Severity.ok,
-        message=f"the {what} subtitles of stream {stream.index}{language} are left out:"
-        f" {container} cannot hold {stream.codec}",
+        message=f"the {what} subtitles of stream {stream.index}{language} are left out: {why}",
     )
 
 

@@ -126,6 +126,13 @@ class TestRemux:
         assert plan.decision == "remux"
         assert plan.subtitles[0].encoder == "mov_text"
 
+    @pytest.mark.parametrize("codec", ["dvb_teletext", "unknown"])
+    def test_text_that_cannot_be_read_is_left_out_and_told(self, codec: str) -> None:
+        plan = planned(media_info(video_stream(), subtitles=(subtitle(codec=codec),)))
+        assert plan.subtitles == ()
+        assert [finding.code for finding in plan.findings] == ["subtitle-dropped-5"]
+        assert "their format cannot be read" in plan.findings[0].message
+
     def test_the_chapters_own_track_is_no_loss(self) -> None:
         chapters = (Chapter(start=Fraction(0), end=Fraction(5), title="One"),)
         media = media_info(
@@ -143,6 +150,7 @@ class TestRemux:
         assert plan.audio[0].encoder == "aac"
         assert "damaged" in plan.reason
         assert damage_note(plan.findings) == "its end is missing"
+        assert planned(media, "archive").smaller_by is None
 
 
 class TestReject:

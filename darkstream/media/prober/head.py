@@ -16,6 +16,18 @@ _TEXTS = (
     (b"#!", "a script"),
 )
 
+_OTHERS = (
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    (b"%PDF-", "a PDF document"),
+    (b"PK\3\4", "a ZIP archive or an office document"),
+    (b"Rar!\x1a\7", "a RAR archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x7fELF", "a program"),
+    (b"SQLite format 3\0", "a database"),
+)
+
 
 class Refused(Exception):
     """The file is not what DarkStream converts; the text says why."""
@@ -30,6 +42,11 @@ def check_head(stream: BinaryIO, size: int) -> None:
     for mark, what in _TEXTS:
         if start.startswith(mark):
             raise Refused(f"it is {what}, not a video")
+    for mark, what in _OTHERS:
+        if head.startswith(mark):
+            raise Refused(f"it is {what}, not a video")
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        raise Refused("it is a WebP picture, not a video")
     if not head.strip(b"\0"):
         raise Refused("it begins with nothing but zero bytes: its content was lost")
     if _is_text(head):

@@ -93,7 +93,8 @@ def _note(packet: Packet[Stream], look: _Look) -> None:
         look.times.append(packet.pts)
     if look.decoded or look.done:
         return
-    look.tries += bool(packet.size)
+    # What an edit list leaves out decodes to nothing on purpose.
+    look.tries += bool(packet.size) and not packet.is_discard
     try:
         frames = packet.decode()
     except (av.error.FFmpegError, ValueError):

@@ -94,7 +94,10 @@ def _codec(context: CodecContext) -> str:
 
 
 def _tag(context: CodecContext) -> str | None:
-    tag = getattr(context, "codec_tag", None)
+    try:
+        tag = getattr(context, "codec_tag", None)
+    except UnicodeDecodeError:  # four bytes that are no letters
+        return None
     return tag.strip() if isinstance(tag, str) and tag.strip() and tag.isprintable() else None
 
 

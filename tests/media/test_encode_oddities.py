@@ -1,0 +1,85 @@
+"""Odd files: cut by edit lists, begun in the middle, damaged beyond copying, no videos at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fixtures_planning import Clips, Walker
+
+from darkstream.media.damage import describe_hidden
+from darkstream.media.tally import Tally
+
+
+def _transport(clips: Clips) -> bytes:
+    return clips.plain("odd.ts", seconds=4).read_bytes()
+
+
+def test_what_an_edit_list_hides_is_no_damage(walker: Walker, clips: Clips, tmp_path: Path) -> None:
+    whole = clips.plain("to-cut.mp4", seconds=3)
+    source = clips.make("edited.mp4", "-ss", "1.3", "-i", str(whole), "-c", "copy")
+    done = walker.walk(source, "web", tmp_path)
+    assert (done.decision, done.status, done.findings) == ("remux", "done", ())
+    assert done.verification is not None
+    assert done.verification.audio_streams == 1
+
+
+def test_a_recording_that_begins_in_the_middle_is_kept_from_its_first_key_frame(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    data, source = _transport(clips), tmp_path / "middle.ts"
+    source.write_bytes(data[len(data) // 188 // 3 * 188 :])
+    done = walker.walk(source, "web", tmp_path / "work")
+    assert done.status == "done", done.reason
+    assert done.findings
+
+
+def test_what_cannot_even_be_copied_is_refused_not_failed(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    data, source = bytearray(_transport(clips)), tmp_path / "zeros.ts"
+    middle = len(data) // 2
+    data[middle : middle + 8192] = bytes(8192)
+    source.write_bytes(data)
+    done = walker.walk(source, "web", tmp_path / "work")
+    assert done.status == "rejected" or done.findings
+    if done.status == "rejected":
+        assert "too damaged to be converted" in done.reason
+
+
+def test_sound_with_times_rounded_to_milliseconds_verifies() -> None:
+    tally = Tally()
+    tally.note(
+        "[null @ 0x1] [error] Application provided invalid, non monotonically increasing dts"
+    )
+    assert not tally.errors
+    tally.note("[in#0 @ 0x1] [warning] Packet corrupt (stream = 0, dts = 1).")
+    assert tally.source_damaged
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"\xff\xd8\xff\xe0", "a JPEG picture"),
+        (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+        (b"PK\3\4", "a ZIP archive"),
+        (b"RIFF\0\1\0\0WEBPVP8 ", "a WebP picture"),
+        (b"%PDF-1.7\n", "a PDF document"),
+    ],
+)
+def test_other_files_are_called_by_their_names(
+    walker: Walker, tmp_path: Path, head: bytes, what: str
+) -> None:
+    source = tmp_path / "x.mp4"
+    source.write_bytes(head + bytes(range(256)) * 8)
+    done = walker.walk(source, "web", tmp_path / "work")
+    assert done.status == "rejected"
+    assert what in done.reason
+
+
+def test_nothing_is_hidden_where_all_is_written(walker: Walker, clips: Clips) -> None:
+    from test_encode_walk import plan_for
+
+    plan = plan_for(walker, clips.plain(), "web")
+    assert describe_hidden(plan, (25,), 25) == ()
+    assert [f.code for f in describe_hidden(plan, (20,), 25)] == ["begins-in-the-middle"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from darkstream.errors import SourceRejected
 from darkstream.media.tally import Tally
 from darkstream.model.media import Finding, Severity
 from darkstream.model.plan import EncodePlan, VideoCopy
 
-_LEAST_SHARE = 0.5
-"""Below this share of readable pictures a file is refused rather than repaired."""
+LEAST_SHARE = Fraction(1, 2)
+"""Below this share of readable pictures or seconds a file is refused rather than repaired."""
 
 
 def describe_damage(
@@ -47,7 +49,7 @@ def describe_hidden(
     hidden = (packets or 0) - frames[0] if copied else 0
     if hidden <= 0 or packets is None:
         return ()
-    if frames[0] < packets * _LEAST_SHARE:
+    if frames[0] < packets * LEAST_SHARE:
         raise SourceRejected(
             f"it is damaged: only {frames[0]} of its {packets} pictures follow a key frame"
         )
@@ -59,7 +61,7 @@ def refuse_ruins(tally: Tally, *, expected: int | None, decoded: int | None) -> 
     """Raise SourceRejected where most of a source cannot be decoded."""
     if decoded == 0:
         raise SourceRejected("not one picture of it could be decoded")
-    if tally.errors and expected and decoded is not None and decoded < expected * _LEAST_SHARE:
+    if tally.errors and expected and decoded is not None and decoded < expected * LEAST_SHARE:
         raise SourceRejected(
             f"it is damaged: only {decoded} of its {expected} pictures could be decoded"
         )

@@ -49,7 +49,14 @@ _SHORT = {
     "zho": "zh",
 }
 
+_LONG = {short: long for long, short in reversed(_SHORT.items())}
+
 
 def language_tag(language: str) -> str:
     """The RFC 5646 tag of a container's language: the two-letter code where there is one."""
     return _SHORT.get(language.lower(), language)
+
+
+def language_code(language: str) -> str:
+    """The three letters that MP4 has room for: of 'pt-BR', 'por'; others as they are."""
+    return _LONG.get(language.lower().partition("-")[0], language)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 
-from darkstream.errors import SourceError, VerificationFailed
+from darkstream.errors import SourceError, SourceRejected, VerificationFailed
+from darkstream.media.damage import LEAST_SHARE
 from darkstream.media.manifests import Track
 from darkstream.media.probe import Prober
 from darkstream.model.base import Frozen
@@ -77,13 +78,17 @@ def check_duration(plan: EncodePlan, encoded: Encoded, measured: Measured) -> tu
     """What is to be said of a duration that differs from the source's.
 
     Raises VerificationFailed where the source told its duration exactly and nothing of it is
-    missing.
+    missing, and SourceRejected where most of a damaged source is.
     """
     wanted, got = plan.expect.duration, measured.duration
     if wanted is None or got is None or abs(got - wanted) <= _tolerance(plan, wanted):
         return ()
     told = f"the output lasts {float(got):.2f} s, the source says {float(wanted):.2f} s"
     damaged = any(f.severity is Severity.repairable for f in plan.findings + encoded.findings)
+    if damaged and plan.expect.frames is None and got < wanted * LEAST_SHARE:
+        raise SourceRejected(
+            f"it is damaged: only {float(got):.2f} of its {float(wanted):.2f} s could be read"
+        )
     complete = bool(encoded.frames) and encoded.frames[0] == plan.expect.frames
     if complete and not damaged:
         raise VerificationFailed(told)

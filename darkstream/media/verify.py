@@ -41,8 +41,9 @@ def verify(
 ) -> Verification:
     """Decode all of an output; hold its pictures, duration and streams against the plan.
 
-    Raises VerificationFailed with what is wrong, ProcessTimeout, and what the token was given.
-    Copied packets that do not decode raise nothing: the answer says `damaged_source`.
+    Raises VerificationFailed with what is wrong, SourceRejected where little of a damaged source is
+    in it, ProcessTimeout, and what the token was given. Copied packets that do not decode raise
+    nothing: the answer says `damaged_source`.
     """
     decoder = Decoder(capabilities, sandbox, limits, threads=threads, cancel=cancel)
     copied = _copies(plan)

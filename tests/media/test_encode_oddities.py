@@ -47,6 +47,17 @@ def test_what_cannot_even_be_copied_is_refused_not_failed(
         assert "too damaged to be converted" in done.reason
 
 
+def test_a_damaged_file_of_which_little_is_left_is_refused(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    whole = clips.plain("odd.mkv", seconds=4).read_bytes()
+    source = tmp_path / "little.mkv"
+    source.write_bytes(whole[: len(whole) // 4])
+    done = walker.walk(source, "web", tmp_path / "work")
+    assert done.status == "rejected"
+    assert "could be read" in done.reason
+
+
 def test_sound_with_times_rounded_to_milliseconds_verifies() -> None:
     tally = Tally()
     tally.note(

@@ -51,6 +51,22 @@ def rendition(preset: str = "web", **changes: object) -> VideoEncode:
     return video.model_copy(update=changes)
 
 
+class TestLanguages:
+    @pytest.mark.parametrize(
+        ("said", "preset", "written"),
+        [
+            ("pt-BR", "web", "por"),
+            ("de", "web", "deu"),
+            ("eng", "web", "eng"),
+            ("tlh", "abr", "tlh"),
+            ("pt-BR", "archive", "pt-BR"),
+        ],
+    )
+    def test_mp4_has_room_for_three_letters(self, said: str, preset: str, written: str) -> None:
+        media = media_info(video_stream(codec="vp8"), audio_stream(language=said))
+        assert f"language={written}" in words(plan_of(media, preset))
+
+
 class TestInput:
     def test_whitelists_and_limits_stand_before_the_input(self) -> None:
         argv = words(plan_of(media_info(video_stream(codec="vp8"))))

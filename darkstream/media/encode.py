@@ -19,7 +19,7 @@ from darkstream.errors import (
 )
 from darkstream.media.command import convert_command
 from darkstream.media.command.convert import output_name
-from darkstream.media.damage import describe_damage, describe_hidden, refuse_ruins
+from darkstream.media.damage import describe_damage, describe_empty, describe_hidden, refuse_ruins
 from darkstream.media.decoding import MAX_PIXELS
 from darkstream.media.devices import device_files
 from darkstream.media.manifests import directory_size, write_manifests
@@ -122,7 +122,7 @@ def _finish(
     expected = plan.expect.frames
     refuse_ruins(tally, expected=expected, decoded=decoded)
     _check_counts(plan, frames, decoded)
-    hidden = describe_hidden(plan, frames, decoded)
+    more = describe_hidden(plan, frames, decoded) + describe_empty(plan, tally)
     if isinstance(plan.package, AbrPackage):
         write_manifests(plan, files)
     return Encoded(
@@ -131,7 +131,7 @@ def _finish(
         frames=frames,
         source=tuple(stream for _, stream in tally.inputs),
         decode_errors=tally.errors,
-        findings=describe_damage(tally, expected=expected, decoded=decoded) + hidden,
+        findings=describe_damage(tally, expected=expected, decoded=decoded) + more,
         command=shell_quote(argv),
         log="\n".join(tally.lines),
         wall_s=done.wall_s,

@@ -64,7 +64,7 @@ def verify(
         told = f"{_counts(frames)} pictures instead of {_counts(encoded.frames)}"
         raise VerificationFailed(f"the output decodes to {told}")
     measured = measure_tracks(tracks) if tracks else measure_file(encoded, prober)
-    check_streams(plan, measured)
+    check_streams(plan, encoded, measured)
     findings = check_duration(plan, encoded, measured)
     mark_verified(encoded, os.path.dirname(encoded.directory))
     return Verification(

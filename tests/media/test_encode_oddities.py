@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from fixtures_planning import Clips, Walker
 
-from darkstream.media.damage import describe_hidden
+from darkstream.errors import VerificationFailed
+from darkstream.media.damage import describe_empty, describe_hidden
+from darkstream.media.measure import Measured, check_streams
 from darkstream.media.tally import Tally
+from darkstream.model.encoded import StreamTally
 
 
 def _transport(clips: Clips) -> bytes:
@@ -56,6 +59,23 @@ def test_a_damaged_file_of_which_little_is_left_is_refused(
     done = walker.walk(source, "web", tmp_path / "work")
     assert done.status == "rejected"
     assert "could be read" in done.reason
+
+
+def test_a_track_without_any_sound_is_left_out_and_told(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    done = walker.walk(clips.plain("sounding.mkv", "-c:v", "mpeg4"), "web", tmp_path)
+    assert done.plan is not None
+    assert done.encoded is not None
+    assert describe_empty(done.plan, Tally()) == ()
+    (index,) = {track.source_index for track in done.plan.audio}
+    nothing = StreamTally(index=index, kind="audio", packets=0, frames=0, errors=0)
+    found = describe_empty(done.plan, Tally(inputs=[(0, nothing)]))
+    assert [finding.code for finding in found] == ["audio-empty"]
+    silent = Measured(duration=None, pictures=((320, 240),), audio=0, subtitles=0)
+    check_streams(done.plan, done.encoded.model_copy(update={"source": (nothing,)}), silent)
+    with pytest.raises(VerificationFailed, match="0 audio streams instead of 1"):
+        check_streams(done.plan, done.encoded, silent)
 
 
 def test_sound_with_times_rounded_to_milliseconds_verifies() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -448,7 +449,7 @@ def killed_at(step: int, case: str, out: Path, work: Path) -> bool:
     """Publish in a child that is gone, without cleaning up, at its n-th call; whether it was."""
     child = os.fork()
     if child == 0:
-        code = 1
+        ending = signal.SIGABRT
         try:
             left = [step]
             for name in SEAMS:
@@ -456,19 +457,19 @@ def killed_at(step: int, case: str, out: Path, work: Path) -> bool:
                 def call(*args: object, real: object = getattr(os, name), **more: object) -> object:
                     left[0] -= 1
                     if left[0] == 0:
-                        os._exit(9)
+                        os.kill(os.getpid(), signal.SIGKILL)
                     return real(*args, **more)  # type: ignore[operator]
 
                 setattr(os, name, call)
             if case == "old file system":
                 rename._libc = object  # type: ignore[assignment]
             attempt(case, out, work)
-            code = 0
+            ending = signal.SIGTERM
         finally:
-            os._exit(code)
+            os.kill(os.getpid(), ending)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 9)
-    return code == 9
+    assert code in (-signal.SIGTERM, -signal.SIGKILL)
+    return code == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -47,7 +47,9 @@ class PrefectSettings(_Group):
     window: int = Field(
         64, ge=1, le=500, description="Most flow runs waiting in Prefect, per pool."
     )
-    batch_seconds: float = Field(20.0, gt=0, description="Work put into one flow run, seconds.")
+    batch_seconds: float = Field(
+        60.0, gt=0, description="A flow run goes on with small jobs for so long, seconds."
+    )
 
 
 class WorkerSettings(_Group):

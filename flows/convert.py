@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -60,7 +61,7 @@ def convert(
         except DarkstreamError as error:
             return Failed(message=str(error))
         try:
-            rows = _work_off(tools, number)
+            rows = _work_off(tools, number, alone=source is not None)
         finally:
             _say_goodbye(tools, number)
         show_results(rows, settings.server_url)
@@ -82,9 +83,14 @@ def _find_work(
     return DispatchId(dispatch)
 
 
-def _work_off(tools: Toolbox, dispatch: DispatchId) -> list[Row]:
+def _work_off(tools: Toolbox, dispatch: DispatchId, *, alone: bool) -> list[Row]:
+    """Work on the jobs of a dispatch, then on others while the run is young: to go on costs less.
+
+    A run of its own (`alone`) ends with its job.
+    """
     rows: list[Row] = []
-    while (claim := claim_next(tools, dispatch)) is not None:
+    ends = time.monotonic() + (0.0 if alone else tools.settings.prefect.batch_seconds)
+    while claim := claim_next(tools, dispatch, go_on=time.monotonic() < ends):
         if (row := _work_on(tools, claim)) is not None:
             rows.append(row)
     return rows

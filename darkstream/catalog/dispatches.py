@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from darkstream.catalog.database import Database
 from darkstream.catalog.queue import lose
-from darkstream.catalog.records import UNFINISHED, cancel_jobs, queue_of
+from darkstream.catalog.records import (
+    PRIORITIES,
+    UNFINISHED,
+    cancel_jobs,
+    queue_of,
+)
 from darkstream.catalog.schema import dispatches, jobs, scans
 from darkstream.model.base import DispatchId, JobId
 from darkstream.model.job import DispatchOrder, JobStatus
@@ -143,21 +148,51 @@ def _close(connection: Connection, now: float, dispatch: int) -> None:
 
 
 def _due(connection: Connection, now: float, pool: str) -> Sequence[Row[Any]]:
-    blocker = aliased(jobs)
+    columns = (jobs.c.id, jobs.c.priority, jobs.c.cost_s)
+    waiting = jobs.c.status == JobStatus.queued.value
+    query = _ready(now, *columns).where(waiting, jobs.c.pool == pool).limit(_LOOKAHEAD)
+    return connection.execute(query).all()
+
+
+def next_unclaimed(
+    connection: Connection, now: float, dispatch: int, most_s: float
+) -> Row[Any] | None:
+    """The first job in a dispatch's pool and queue that nobody works on, of at most `most_s`.
+
+    It was given to a flow run that has not come to it, or waits for one; a flow run that submitted
+    its job itself keeps it.
+    """
+    mine = connection.execute(select(dispatches).where(dispatches.c.id == dispatch)).one()
     query = (
-        select(jobs.c.id, jobs.c.priority, jobs.c.cost_s)
+        _ready(now, jobs)
+        .join(dispatches, dispatches.c.id == jobs.c.dispatch_id, isouter=True)
+        .where(
+            jobs.c.pool == mine.pool,
+            jobs.c.priority.between(*PRIORITIES[mine.queue]),
+            jobs.c.cost_s <= most_s,
+            or_(dispatches.c.id.is_(None), dispatches.c.own_job.is_(False)),
+        )
+    )
+    for status in (JobStatus.dispatched, JobStatus.queued):
+        found = connection.execute(query.where(jobs.c.status == status.value).limit(1)).first()
+        if found is not None:
+            return found
+    return None
+
+
+def _ready(now: float, *columns: Any) -> Select[Any]:  # noqa: ANN401 - columns, or a table
+    """Jobs in the order of their turns, but for those that wait for a time or another job."""
+    blocker = aliased(jobs)
+    return (
+        select(*columns)
         .join(blocker, blocker.c.id == jobs.c.blocked_by, isouter=True)
         .where(
-            jobs.c.status == JobStatus.queued.value,
-            jobs.c.pool == pool,
             or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now),
             # One that waits again itself encodes nothing: whoever comes first does it.
             or_(blocker.c.id.is_(None), blocker.c.status != JobStatus.running.value),
         )
         .order_by(jobs.c.turn, jobs.c.id)
-        .limit(_LOOKAHEAD)
     )
-    return connection.execute(query).all()
 
 
 def _batches(due: Sequence[Row[Any]], batch_seconds: float, most: int) -> list[list[Row[Any]]]:

@@ -154,7 +154,12 @@ def _bind(
 ) -> None:
     dispatch = connection.execute(
         insert(dispatches).values(
-            pool=pool, queue=queue_of(priority), flow_run=flow_run, created=now, heard=now
+            pool=pool,
+            queue=queue_of(priority),
+            flow_run=flow_run,
+            created=now,
+            heard=now,
+            own_job=True,
         )
     ).inserted_primary_key
     connection.execute(

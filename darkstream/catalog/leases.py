@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from darkstream.catalog.database import Database
-from darkstream.catalog.dispatches import lose_dispatch
+from darkstream.catalog.dispatches import lose_dispatch, next_unclaimed
 from darkstream.catalog.queue import lose
 from darkstream.catalog.records import preset_of
 from darkstream.catalog.schema import dispatches, jobs, scans
@@ -28,8 +28,13 @@ class Leases:
         self._lease = lease
         self._looked: float | None = None
 
-    def claim(self, dispatch: DispatchId, node: str, flow_run: str) -> Claim | None:
+    def claim(
+        self, dispatch: DispatchId, node: str, flow_run: str, *, adopt_s: float = 0.0
+    ) -> Claim | None:
         """The next job of a dispatch, None when there is none left or the dispatch has ended.
+
+        A flow run that has none left adopts the next one that nobody works on, of its queue and of
+        at most `adopt_s` seconds of work: going on is cheaper than another flow run.
 
         A flow run works on one job at a time: what it holds when it asks for the next one never
         reached it, or was abandoned, and counts as lost.
@@ -50,6 +55,8 @@ class Leases:
                 .order_by(jobs.c.turn, jobs.c.id)
                 .limit(1)
             ).one_or_none()
+            if row is None and adopt_s > 0:
+                row = next_unclaimed(connection, now, dispatch, adopt_s)
             if row is None:
                 return None
             connection.execute(
@@ -57,6 +64,8 @@ class Leases:
                 .where(jobs.c.id == row.id)
                 .values(
                     status=JobStatus.running.value,
+                    dispatch_id=dispatch,
+                    blocked_by=None,
                     token=row.token + 1,
                     attempts=row.attempts + 1,
                     reason="",

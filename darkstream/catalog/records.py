@@ -43,9 +43,13 @@ def _written(path: bytes) -> str:
     return path.decode() if is_text(path) else display(path)
 
 
+PRIORITIES = {"urgent": (80, 100), "normal": (20, 79), "bulk": (0, 19)}
+"""The least and the highest priority of each work queue."""
+
+
 def queue_of(priority: int) -> str:
     """The work queue of a priority."""
-    return "urgent" if priority >= 80 else "normal" if priority >= 20 else "bulk"
+    return next(queue for queue, (least, _) in PRIORITIES.items() if priority >= least)
 
 
 def select_jobs() -> Select[Any]:

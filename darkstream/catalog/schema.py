@@ -198,6 +198,7 @@ dispatches = Table(
     Column("flow_run", Words, index=True),
     Column("created", Double, nullable=False),
     Column("heard", Double, nullable=False),
+    Column("own_job", Boolean, nullable=False, default=False),
     Column("ended", Double, index=True),
 )
 

@@ -108,10 +108,15 @@ class HeartbeatAnswer(Frozen):
 
 
 class ClaimRequest(Frozen):
-    """The next job of a dispatch, for this worker."""
+    """The next job of a dispatch, for this worker.
+
+    When it has none left: another one of the same queue that nobody works on, of at most `adopt_s`
+    seconds of work as estimated.
+    """
 
     node: NodeName
     flow_run: str
+    adopt_s: float = Field(0.0, ge=0)
 
 
 class PlanReport(Frozen):

@@ -36,9 +36,13 @@ def submit(
     return tools.client.flow_run_dispatch(tools.flow_run)
 
 
-def claim_next(tools: Toolbox, dispatch: DispatchId) -> Claim | None:
-    """The next job of a dispatch; None when none is left. Waits for a server that is away."""
-    request = ClaimRequest(node=tools.node, flow_run=tools.flow_run)
+def claim_next(tools: Toolbox, dispatch: DispatchId, *, go_on: bool = False) -> Claim | None:
+    """The next job of a dispatch; None when none is left. Waits for a server that is away.
+
+    To `go_on` is to take jobs that were given to no flow run, or to one that is not there yet.
+    """
+    adopt_s = tools.settings.prefect.batch_seconds if go_on else 0.0
+    request = ClaimRequest(node=tools.node, flow_run=tools.flow_run, adopt_s=adopt_s)
     return outlast(lambda: tools.client.claim(dispatch, request))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from alembic import command
@@ -24,7 +25,7 @@ from darkstream.catalog import Catalog
 from darkstream.catalog.schema import metadata
 from darkstream.errors import Conflict, LeaseLost, NotFound
 from darkstream.model.base import JobId
-from darkstream.model.job import OutputFile
+from darkstream.model.job import JobStatus, OutputFile
 from darkstream.model.wire import Release
 
 
@@ -146,6 +147,34 @@ def test_no_job_is_claimed_twice(catalog: Catalog) -> None:
         thread.join()
     assert Counter(claimed).most_common(1)[0][1] == 1
     assert len(claimed) == 200
+
+
+def test_a_flow_run_that_is_through_adopts_what_nobody_works_on(catalog: Catalog) -> None:
+    for number in range(4):
+        submit(catalog, f"{number}.mkv")
+    orders = catalog.dispatches.plan(pool="cpu", window=2, batch_seconds=1e6, live_slots=2)
+    assert [order.jobs for order in orders] == [(1,), (2,)]
+    mine, other = (order.id for order in orders)
+
+    def adopt(most_s: float = 60.0) -> int | None:
+        found = catalog.leases.claim(mine, "node", f"run-{len(done)}", adopt_s=most_s)
+        if found is None:
+            return None
+        done.append(found.job)
+        catalog.results.commit(found.job, end(found))
+        return found.job
+
+    done: list[int] = []
+    assert adopt(0.0) == 1
+    assert adopt(0.0) is None, "it was not asked to go on"
+    assert adopt(0.5) is None, "each takes longer than that"
+    submit(catalog, "5.mkv", priority=90)
+    submit(catalog, "6.mkv", pool="gpu")
+    submit(catalog, "7.mkv", not_before=datetime.now(UTC) + timedelta(hours=1))
+    submit(catalog, "8.mkv", flow_run="its own")
+    assert [adopt(), adopt(), adopt(), adopt()] == [2, 3, 4, None]
+    assert catalog.leases.claim(other, "node", "late") is None
+    assert {int(job.id) for job in catalog.jobs.find(status=JobStatus.queued)} == {5, 6, 7}
 
 
 def test_urgent_jobs_go_first_and_the_window_is_kept(catalog: Catalog) -> None:

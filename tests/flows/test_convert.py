@@ -150,6 +150,20 @@ def test_an_output_that_is_not_smaller_is_not_published(
     assert (kept.stat().st_ino == source.stat().st_ino) == (on_skip == "link")
 
 
+def test_a_young_flow_run_goes_on_with_the_jobs_of_the_next(field: Field, flow_clips: Path) -> None:
+    jobs = []
+    for name in ("one.mkv", "two.mkv", "three.mkv"):
+        source, to = field.add(flow_clips / "inside.mkv", name), str(field.destination)
+        jobs.append(
+            field.client.submit_job(SubmitJob(source=str(source), preset="web", destination=to)).id
+        )
+    wait_until(lambda: len(field.server.dispatcher.orders) >= 2, "two dispatches")
+    (first, *later) = field.run_dispatches()
+    assert first.message == "3 done"
+    assert {state.message for state in later} == {"nothing to do"}
+    assert len({field.client.job(job).flow_run for job in jobs}) == 1
+
+
 def test_a_cancelled_job_stops_at_once_and_leaves_nothing(field: Field, tmp_path: Path) -> None:
     source = make_clip(tmp_path / "long.avi", "-c:v", "mpeg4", "-an", seconds=600)
     slow = Preset(name="slow", video=VideoRule(speed="veryslow"))

@@ -152,14 +152,14 @@ class Leases(RuleBasedStateMachine):
             assert self.claim(order.id), "a dispatch was made for nothing"
 
     @precondition(some_worker)
-    @rule(pick=PICK)
-    def go_on(self, pick: int) -> None:
-        """A flow run takes its next job; what it still held is lost."""
-        self.claim(self.pick(pick).dispatch)
+    @rule(pick=PICK, adopt_s=st.sampled_from([0.0, 60.0]))
+    def go_on(self, pick: int, adopt_s: float) -> None:
+        """A flow run takes its next job, or one of others'; what it still held is lost."""
+        self.claim(self.pick(pick).dispatch, adopt_s)
 
-    def claim(self, dispatch: DispatchId) -> bool:
+    def claim(self, dispatch: DispatchId, adopt_s: float = 0.0) -> bool:
         held = self.running(dispatch)
-        claim = self.catalog.leases.claim(dispatch, NODE, f"run-{dispatch}")
+        claim = self.catalog.leases.claim(dispatch, NODE, f"run-{dispatch}", adopt_s=adopt_s)
         self.lose(held)
         if claim is None:
             return False

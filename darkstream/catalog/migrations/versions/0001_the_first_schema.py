@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("flow_run", sa.Text(), nullable=True),
         sa.Column("created", sa.Double(), nullable=False),
         sa.Column("heard", sa.Double(), nullable=False),
+        sa.Column("own_job", sa.Boolean(), nullable=False),
         sa.Column("ended", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dispatches")),
     )

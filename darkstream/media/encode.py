@@ -34,6 +34,8 @@ from darkstream.observe.cancel import CancelToken
 
 _FILES = b"output"
 _VERIFIED = b"verified.json"
+_GROWTH, _GROWTH_BYTES = 20, 1 << 30
+"""An output larger than so many times its source, and a GiB, is that of a decoder gone astray."""
 _NO_SPACE = "No space left on device"
 
 
@@ -81,14 +83,14 @@ def encode(  # noqa: PLR0913 - keywords, each one thing the caller has
             on_stderr_line=tally.note,
         )
     except ProcessTimeout as error:
-        if allowed.output_bytes is None or "grew past" not in str(error):
+        if plan.smaller_by is None or "grew past" not in str(error):
             raise
         return _outgrown(plan, files, argv, tally, str(error))
     except ProcessKilled:
         raise
     except ProcessFailed as error:
         raise _explain(error, tally, directory) from error
-    if allowed.output_bytes is not None and _size(plan, files) > allowed.output_bytes:
+    if plan.smaller_by is not None and _size(plan, files) > (allowed.output_bytes or 0):
         return _outgrown(plan, files, argv, tally, "the finished output is not small enough")
     return _finish(plan, files, argv, done, tally)
 
@@ -167,10 +169,10 @@ def _check_counts(plan: EncodePlan, frames: tuple[int, ...], decoded: int | None
 
 
 def _limit_size(limits: Limits, plan: EncodePlan, source: bytes) -> Limits:
-    """End an encode that can no longer become as small as the plan demands."""
-    if plan.smaller_by is None:
-        return limits
+    """End an encode that can no longer become as small as planned, or that fills the disk."""
     size = os.stat(source).st_size
+    if plan.smaller_by is None:
+        return replace(limits, output_bytes=_GROWTH * size + _GROWTH_BYTES)
     return replace(limits, output_bytes=max(1, int(size * (1 - plan.smaller_by))))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fixtures_planning import LIMITS, Clips, Walker, damage, encode_of, fast
 
-from darkstream.errors import Cancelled, ProcessFailed, SourceRejected, StorageFull
+from darkstream.errors import Cancelled, ProcessFailed, ProcessTimeout, SourceRejected, StorageFull
 from darkstream.media.encode import _explain, encode
 from darkstream.media.process import FfmpegProgress, Limits
 from darkstream.media.tally import Tally
@@ -197,6 +197,23 @@ def test_an_encode_that_cannot_become_smaller_is_ended(
         size = os.stat(os.path.join(encoded.directory, encoded.main)).st_size
         pytest.fail(f"an output of {size} bytes was let pass")
     assert not os.path.exists(encoded.directory)
+
+
+def test_an_output_that_grows_beyond_belief_is_ended(
+    walker: Walker, clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("darkstream.media.encode._GROWTH", 0)
+    monkeypatch.setattr("darkstream.media.encode._GROWTH_BYTES", 1)
+    source = clips.plain("huge.mkv", "-c:v", "mpeg4", "-c:a", "ac3", seconds=20)
+    with pytest.raises(ProcessTimeout, match="its output grew past 1 bytes"):
+        encode(
+            plan_for(walker, source, "web"),
+            os.fsencode(source),
+            os.fsencode(tmp_path),
+            capabilities=walker.capabilities,
+            sandbox=walker.sandbox,
+            limits=LIMITS,
+        )
 
 
 def test_what_was_verified_is_not_encoded_again(

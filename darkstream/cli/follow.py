@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -66,6 +67,29 @@ def follow_scan(client: Client, scan_id: ScanId, stop: Callable[[], bool] = lamb
     if sys.stderr.isatty() and shown:
         click.echo("\r\033[K", err=True, nl=False)
     return patiently(lambda: client.scan(scan_id))
+
+
+def follow_library(
+    client: Client, library: str, scan_id: ScanId, stop: Callable[[], bool] = lambda: False
+) -> Scan:
+    """As `follow_scan`, and wait for the library's jobs of earlier scans, which nobody makes again.
+
+    Its report then holds the end of every file.
+    """
+    scan = follow_scan(client, scan_id, stop)
+    while scan.status == "done" and not scan.dry_run and not stop() and _is_busy(client, library):
+        time.sleep(_POLL_S)
+    return scan
+
+
+def _is_busy(client: Client, library: str) -> bool:
+    from darkstream.model.job import JobStatus
+
+    return any(
+        patiently(partial(client.jobs, status=status, library=library, limit=1))
+        for status in JobStatus
+        if not status.ended
+    )
 
 
 def patiently(ask: Callable[[], T]) -> T:

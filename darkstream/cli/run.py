@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from darkstream.client.api import Client
     from darkstream.model.library import Scan
     from darkstream.settings import Settings
-
-_POLL_S = 0.3
 
 
 @click.command("run")
@@ -157,7 +153,7 @@ def _convert(
     exclude: tuple[str, ...],
     dry_run: bool,
 ) -> Scan:
-    from darkstream.cli.follow import follow_scan
+    from darkstream.cli.follow import follow_library
     from darkstream.cli.library import describe_library
     from darkstream.model.wire import StartScan
 
@@ -174,19 +170,4 @@ def _convert(
         supervisor.watch()
         return supervisor.stopping
 
-    followed = follow_scan(client, scan.id, stopping)
-    # An interrupted run leaves jobs of its own scan, which no later scan makes again.
-    while _is_busy(client, name) and not stopping():
-        time.sleep(_POLL_S)
-    return followed
-
-
-def _is_busy(client: Client, library: str) -> bool:
-    from darkstream.cli.follow import patiently
-    from darkstream.model.job import JobStatus
-
-    return any(
-        patiently(partial(client.jobs, status=status, library=library, limit=1))
-        for status in JobStatus
-        if not status.ended
-    )
+    return follow_library(client, name, scan.id, stopping)

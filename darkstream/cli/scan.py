@@ -23,7 +23,7 @@ def command(
     detach: bool,
 ) -> int:
     """Look over LIBRARY and convert what needs it; exit code 3 when some jobs failed."""
-    from darkstream.cli.follow import follow_scan
+    from darkstream.cli.follow import follow_library
     from darkstream.cli.session import connect, read_settings
     from darkstream.cli.tables import print_report, write_report
     from darkstream.model.wire import StartScan
@@ -35,7 +35,7 @@ def command(
             click.echo(f"scan {scan.id} of {library} started")
             return 0
         try:
-            scan = follow_scan(client, scan.id)
+            scan = follow_library(client, library, scan.id)
         except KeyboardInterrupt:
             click.echo(f"\nscan {scan.id} goes on; 'darkstream jobs' shows its jobs", err=True)
             raise

@@ -55,7 +55,9 @@ def test_a_command_can_be_pasted_whatever_is_in_it(word: bytes) -> None:
     assert done.stdout == word
 
 
-@pytest.mark.parametrize(("number", "said"), [(9, "signal SIGKILL"), (40, "signal 40")])
+@pytest.mark.parametrize(
+    ("number", "said"), [(9, "killed from outside"), (11, "signal SIGSEGV"), (40, "signal 40")]
+)
 def test_an_end_by_a_signal_is_named(number: int, said: str) -> None:
     with pytest.raises(ProcessFailed, match=said):
         run(["sh", "-c", f"kill -{number} $$"])

@@ -116,7 +116,7 @@ def test_a_directory_that_stepped_aside_comes_back(
     """Without an exchange of names, the earlier package is there again when its heir fails."""
     _without_exchange(monkeypatch)
     former = _package(out / "film.abr", OLD)
-    target = PublishTarget(path=b"film.abr", replaces=content_of(os.fsencode(former)).blake3)
+    target = PublishTarget(path=b"film.abr", replaces=(content_of(os.fsencode(former)).blake3,))
     real: Callable[..., None] = rename.rename_without_replacing
     calls: list[bytes] = []
 
@@ -141,7 +141,7 @@ def test_a_directory_is_replaced_without_an_exchange(
 ) -> None:
     _without_exchange(monkeypatch)
     former = _package(out / "film.abr", OLD)
-    target = PublishTarget(path=b"film.abr", replaces=content_of(os.fsencode(former)).blake3)
+    target = PublishTarget(path=b"film.abr", replaces=(content_of(os.fsencode(former)).blake3,))
     with publication(out) as publishing:
         part = publishing.place(os.fsencode(_package(tmp_path / "new", NEW)), b"film.abr")
         publishing.publish(part, target)

@@ -202,10 +202,15 @@ def test_an_encode_that_cannot_become_smaller_is_ended(
 def test_an_output_that_grows_beyond_belief_is_ended(
     walker: Walker, clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("darkstream.media.encode._GROWTH", 0)
-    monkeypatch.setattr("darkstream.media.encode._GROWTH_BYTES", 1)
-    source = clips.plain("huge.mkv", "-c:v", "mpeg4", "-c:a", "ac3", seconds=20)
-    with pytest.raises(ProcessTimeout, match="its output grew past 1 bytes"):
+    source = clips.plain("huge.mkv", "-c:v", "mpeg4", "-c:a", "ac3")
+    allowed: list[int | None] = []
+
+    def outgrow(argv: list[bytes], *, limits: Limits, **_options: object) -> None:
+        allowed.append(limits.output_bytes)
+        raise ProcessTimeout("its output grew past it", argv=argv, code=-9, stderr="")
+
+    monkeypatch.setattr("darkstream.media.encode.run", outgrow)
+    with pytest.raises(ProcessTimeout, match="grew past"):
         encode(
             plan_for(walker, source, "web"),
             os.fsencode(source),
@@ -214,6 +219,7 @@ def test_an_output_that_grows_beyond_belief_is_ended(
             sandbox=walker.sandbox,
             limits=LIMITS,
         )
+    assert allowed == [20 * source.stat().st_size + (1 << 30)]
 
 
 def test_what_was_verified_is_not_encoded_again(

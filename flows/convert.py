@@ -25,7 +25,7 @@ from darkstream.stages.ending import ended_by
 from darkstream.stages.lease import keep_lease
 from darkstream.stages.notify import commit, leave, release
 from darkstream.stages.toolbox import Toolbox
-from flows.results import Row, show_results, summarise
+from flows.results import Row, log_result, show_results, summarise
 from flows.walk import walk
 from flows.wiring import THREADS
 
@@ -93,6 +93,7 @@ def _work_off(tools: Toolbox, dispatch: DispatchId, *, alone: bool) -> list[Row]
     while claim := claim_next(tools, dispatch, go_on=time.monotonic() < ends):
         if (row := _work_on(tools, claim)) is not None:
             rows.append(row)
+            log_result(row)
     return rows
 
 

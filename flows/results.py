@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
 
 from darkstream.model.job import Job, JobStatus
 
@@ -27,6 +29,15 @@ class Row:
         self.job = job
         self.plan = plan
         self.verification = verification
+
+
+def log_result(row: Row) -> None:
+    """One line in the flow run's log; a job that failed is a warning, for the run goes on."""
+    job = row.job
+    size = f", {_size(job.source_bytes)} -> {_size(job.output_bytes)}" if job.output_bytes else ""
+    level = logging.WARNING if job.status is JobStatus.failed else logging.INFO
+    text = f"{job.source.rsplit('/', 1)[-1]}: {job.status.value}{size}: {job.reason}"
+    get_run_logger().log(level, "%s", text)
 
 
 def show_results(rows: Sequence[Row], server_url: str) -> None:

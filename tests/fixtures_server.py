@@ -162,6 +162,7 @@ def run_server(home: Path, *, prefect: bool = False, **changes: Any) -> Iterator
             assert server.started, "the server did not start"
             yield running
         finally:
+            app.state.stopping()
             server.should_exit = True
             thread.join(DEADLINE_S)
             assert not thread.is_alive(), "the server did not stop"

@@ -52,8 +52,8 @@ class Dispatches:
     ) -> list[DispatchOrder]:
         """Take due jobs of a pool into new dispatches, at most `window` unfinished ones in all.
 
-        A batch holds work for about `batch_seconds`, and no more jobs than leave every slot busy to
-        the end.
+        A batch holds work for about `batch_seconds`, and no more jobs than give every slot one: who
+        is through first adopts what others have not begun.
         """
         with self._database.write() as connection:
             now = self._database.now(connection)
@@ -66,7 +66,7 @@ class Dispatches:
             if free <= 0:
                 return []
             due = _due(connection, now, pool)
-            most = math.ceil(len(due) / (2 * max(1, live_slots)))
+            most = math.ceil(len(due) / max(1, live_slots))
             batches = _batches(due, batch_seconds, max(1, most))[:free]
             return [_create(connection, now, pool, batch) for batch in batches]
 

@@ -24,6 +24,7 @@ from darkstream.model.job import (
 from darkstream.model.library import Candidate, Library, Scan, ScanOrder, ScanSummary
 from darkstream.model.wire import (
     AddLibrary,
+    Announcement,
     Candidates,
     ClaimRequest,
     Commit,
@@ -215,6 +216,11 @@ class Client:
     def report_node(self, name: str, report: NodeReport) -> None:
         """Say what this node can do; at start and every 10 s."""
         self._send("PUT", f"/worker/nodes/{_part(name)}", body=report)
+
+    def await_announcement(self, known: int | None) -> Announcement:
+        """Wait for news after the known announcement, for 20 s at most; None: do not wait."""
+        response = self._send("GET", "/worker/announcement", query={"known": known})
+        return _parse(_of(Announcement), response)
 
     def claim(self, dispatch: DispatchId, request: ClaimRequest) -> Claim | None:
         """The next job of a dispatch; None when none is left."""

@@ -52,6 +52,7 @@ async def _create_all(wing: Wing, dispatcher: Dispatcher, orders: list[DispatchO
             flow_run = await dispatcher.create_flow_run(order, wing.catalog.uuid)
             await asyncio.to_thread(wing.catalog.dispatches.bind, order.id, flow_run)
             done += 1
+            wing.runs_bell.ring()
             _log.info("dispatched", dispatch=order.id, pool=order.pool, jobs=len(order.jobs))
     finally:
         for order in orders[done:]:
@@ -68,6 +69,7 @@ async def feed_scans(wing: Wing, dispatcher: Dispatcher) -> bool:
         flow_run = await dispatcher.create_scan_run(scan, wing.catalog.uuid)
         await asyncio.to_thread(wing.catalog.scans.bind, scan.id, flow_run)
         wing.scan_runs.note(scan.id, flow_run)
+        wing.runs_bell.ring()
         _log.info("scan_dispatched", scan=scan.id, library=scan.library)
     return False
 

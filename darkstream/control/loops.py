@@ -35,6 +35,7 @@ async def running_loops(wing: Wing, connect: Connect) -> AsyncIterator[None]:
     and `ready` says so meanwhile.
     """
     wing.troubles.report(_PREFECT, "Prefect is still starting")
+    wing.runs_bell.attach()
     stop = asyncio.Event()
     tasks = [
         asyncio.create_task(run_rounds(_catalog_rounds(wing), wing.troubles, stop)),
@@ -62,8 +63,8 @@ def _prefect_rounds(wing: Wing, dispatcher: Dispatcher) -> list[Round]:
     return [
         Round("dispatch", lambda: feed_jobs(wing, dispatcher), every_s=1.0, wake=wing.jobs_wake),
         Round("scans", lambda: feed_scans(wing, dispatcher), every_s=1.0, wake=wing.scans_wake),
-        Round("reconcile", jobs.step, every_s=1.0),
-        Round("reconcile scans", scans.step, every_s=1.0),
+        Round("reconcile", jobs.step, every_s=2.0),
+        Round("reconcile scans", scans.step, every_s=2.0),
         Round(
             "schedules",
             lambda: set_schedules(wing, dispatcher),

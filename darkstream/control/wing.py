@@ -10,6 +10,7 @@ from darkstream.control.progress import ProgressBoard
 from darkstream.control.scan_runs import ScanRuns
 from darkstream.control.troubles import Troubles
 from darkstream.control.wake import Wake
+from darkstream.observe.bell import Bell
 from darkstream.settings import Settings
 
 
@@ -17,7 +18,8 @@ from darkstream.settings import Settings
 class Wing:
     """The catalog, the settings, and what is kept in memory only.
 
-    `jobs_wake`, `scans_wake` and `schedules_wake` tell the loops that there is something to do.
+    `jobs_wake`, `scans_wake` and `schedules_wake` tell the loops that there is something to do;
+    `runs_bell` tells the workers that Prefect may have a flow run for them.
     """
 
     settings: Settings
@@ -28,4 +30,6 @@ class Wing:
     jobs_wake: Wake = field(default_factory=Wake)
     scans_wake: Wake = field(default_factory=Wake)
     schedules_wake: Wake = field(default_factory=Wake)
+    # No two servers count alike: a worker that knew another one hears of this one at once.
+    runs_bell: Bell = field(default_factory=lambda: Bell(time.time_ns() // 1_000_000))
     started: float = field(default_factory=time.monotonic)

@@ -238,6 +238,16 @@ class Reason(Frozen):
     reason: str
 
 
+class Announcement(Frozen):
+    """Another `mark` than before: flow runs may be waiting in Prefect.
+
+    Without one, nothing is missed by whoever asks Prefect every `ask_again_s` seconds.
+    """
+
+    mark: int
+    ask_again_s: float
+
+
 class GoOn(Frozen):
     """Whether the scan should go on; false once somebody cancelled it."""
 

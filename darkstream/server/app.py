@@ -46,7 +46,7 @@ _ROUTERS = (
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; raises SettingsError where host, port or home cannot be."""
-    serve_app(settings, lambda: create_app(settings))
+    serve_app(settings, lambda: create_app(settings), on_stop=lambda app: app.state.stopping())
 
 
 def create_app(
@@ -67,7 +67,9 @@ def create_app(
     app.add_middleware(LocalOnly)
     app.add_middleware(RequestId)
     install_error_answers(app)
-    prefect = PrefectMount(settings) if make_dispatcher is None else None
+    prefect = None
+    if make_dispatcher is None:
+        prefect = PrefectMount(settings, on_new_run=wing.runs_bell.ring)
     if prefect is not None:
         app.router.routes.extend(prefect.routes())
         app.add_route("/", _to_prefect, include_in_schema=False)
@@ -88,6 +90,7 @@ def create_app(
             yield
 
     app.router.lifespan_context = lifespan
+    app.state.stopping = wing.runs_bell.close
     return app
 
 

@@ -44,6 +44,7 @@ from darkstream.model.preset import Preset
 from darkstream.model.source import ChangeHint
 from darkstream.model.wire import (
     AddLibrary,
+    Announcement,
     Candidates,
     ClaimRequest,
     Commit,
@@ -227,6 +228,7 @@ EXAMPLES: tuple[BaseModel, ...] = (
         )
     ),
     ScanSummary(met=120, ignored=3, unchanged=100, wall_s=1.5),
+    Announcement(mark=1764000000000, ask_again_s=5.0),
     GoOn(go_on=True),
     ScanKeepAlive(node=_NODE),
     Reason(reason="the flow process was killed"),

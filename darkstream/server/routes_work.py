@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from darkstream.control import nodes, work
+from darkstream.control.announcements import await_announcement
 from darkstream.model.base import DispatchId, JobId
 from darkstream.model.job import Claim, Job, Reservation
 from darkstream.model.wire import (
+    Announcement,
     ClaimRequest,
     Commit,
     Heartbeat,
@@ -25,6 +27,8 @@ from darkstream.server.requests import Id, InWing, json_body, takes
 
 router = APIRouter(prefix="/worker", tags=["worker: jobs"])
 
+Known = Annotated[int | None, Query(description="The mark of the last one; omit it at first.")]
+
 
 @router.put("/nodes/{name}", status_code=204, openapi_extra=takes(NodeReport))
 def report_node(
@@ -32,6 +36,12 @@ def report_node(
 ) -> None:
     """Say what a node can do, and that it is alive."""
     nodes.report_node(wing, name, body)
+
+
+@router.get("/announcement")
+async def find_announcement(wing: InWing, known: Known = None) -> Announcement:
+    """Wait, for some seconds at most, until flow runs may be waiting in Prefect."""
+    return await await_announcement(wing, known)
 
 
 @router.post(

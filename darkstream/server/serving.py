@@ -31,21 +31,33 @@ _KEEP_ALIVE_S = 75
 """Longer than our client keeps idle connections, so that it never writes into a closed one."""
 
 
-def serve_app(settings: Settings, make_app: Callable[[], FastAPI]) -> None:
+def serve_app(
+    settings: Settings, make_app: Callable[[], FastAPI], *, on_stop: Callable[[FastAPI], None]
+) -> None:
     """Serve until SIGINT or SIGTERM; `make_app` is called once port and home are ours.
+
+    `on_stop` is called at the signal: requests that wait for something are to end then.
 
     Raises SettingsError for an address that others could reach, a port or a home that is taken,
     and what the app raised where its start failed.
     """
     require_loopback(settings.server.host)
     with _own_home(settings), _listening(settings) as listener:
-        _run(settings, make_app(), listener)
+        app = make_app()
+        _run(settings, app, listener, lambda: on_stop(app))
 
 
-def _run(settings: Settings, app: FastAPI, listener: socket.socket) -> None:
+def _run(
+    settings: Settings, app: FastAPI, listener: socket.socket, on_stop: Callable[[], None]
+) -> None:
     import uvicorn
 
-    server = uvicorn.Server(
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            on_stop()
+            super().handle_exit(sig, frame)
+
+    server = Server(
         uvicorn.Config(
             app,
             log_config=None,

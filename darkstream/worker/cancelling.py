@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_LOOK_EVERY_S = 1.0
+_LOOK_EVERY_S = 2.0
 _ANSWER_S = 5.0
 _OWN_END_S = 3.0
 """The flow hears of a cancel from its heartbeat too; until then it may end by itself."""

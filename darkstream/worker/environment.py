@@ -18,6 +18,9 @@ _DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # Waits of 2 + 4 + 8 + 16 + 32 + 64 s: an encode outlives two minutes without a server.
     "PREFECT_CLIENT_MAX_RETRIES": "6",
+    # Seven lines a file that say nothing; the flow run says how each file ended.
+    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
+    "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "5",
     # One request less for each client of each flow run; the worker is of the same version.
     "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
 }

@@ -132,8 +132,10 @@ async def _serve_pools(settings: Settings, processes: FlowProcesses, stop: async
     """Poll until `stop` is set, then wait for the runs that were taken."""
     import httpx
 
+    from darkstream.worker.announcements import Announcements
     from darkstream.worker.polling import poll
 
+    announcements = Announcements(settings.server_url)
     async with AsyncExitStack() as stack:
         workers = _make_workers(settings, processes)
         for worker in workers:
@@ -146,10 +148,12 @@ async def _serve_pools(settings: Settings, processes: FlowProcesses, stop: async
                 ) from error
         _share_slots(settings, workers)
         _log.info("worker_started", pools=settings.worker.pools)
-        polls = [asyncio.create_task(poll(worker)) for worker in workers]
+        announcements.start()
+        polls = [asyncio.create_task(poll(worker, announcements)) for worker in workers]
         try:
             await _first(stop, *polls)
         finally:
+            announcements.stop()
             for task in polls:
                 task.cancel()
 

@@ -10,6 +10,7 @@ import httpx
 import structlog
 
 if TYPE_CHECKING:
+    from darkstream.worker.announcements import Announcements
     from darkstream.worker.kind import DarkstreamWorker
 
 _log = structlog.get_logger(__name__)
@@ -18,21 +19,25 @@ _POLL_S = 0.5
 _IDLE_POLL_S = 1.0
 _IDLE_AFTER_S = 60.0
 _FULL_LOOK_S = 0.05
+_PACE_S = 0.1
+"""Flow runs that are made together are fetched together."""
 _SYNC_S = 30.0
 _LONGEST_PAUSE_S = 5.0
 _ANSWER_S = 8.0
 """Prefect's client would try again for two minutes, with pauses in which new work would wait."""
 
 
-async def poll(worker: DarkstreamWorker) -> None:
+async def poll(worker: DarkstreamWorker, announcements: Announcements) -> None:
     """Start flow runs as they come, never more than the slots; ends only by being cancelled.
 
-    Whatever the server answers, or if it does not, the worker asks again, less often.
+    It asks when runs are announced, and now and then. Whatever Prefect answers, or if it does not,
+    it asks again, less often.
     """
     rhythm = _Rhythm()
     while True:
         while worker.limiter.available_tokens < 1:
             await asyncio.sleep(_FULL_LOOK_S)
+        mark = announcements.mark
         try:
             async with asyncio.timeout(_ANSWER_S):
                 if rhythm.sync_due or not _has_pool(worker):
@@ -43,7 +48,8 @@ async def poll(worker: DarkstreamWorker) -> None:
             rhythm.failed(str(error) or type(error).__name__)
         else:
             rhythm.answered(busy=bool(runs))
-        await asyncio.sleep(rhythm.pause)
+        await asyncio.sleep(_PACE_S)
+        await announcements.wait(mark, rhythm.pause(announcements.ask_again_s))
 
 
 def _has_pool(worker: DarkstreamWorker) -> bool:
@@ -60,11 +66,12 @@ class _Rhythm:
         self._last_work = self._last_sync = time.monotonic()
         self._failures = 0
 
-    @property
-    def pause(self) -> float:
-        """Seconds until the next question."""
+    def pause(self, announced_s: float | None) -> float:
+        """Seconds until the next question; `announced_s` where news are announced meanwhile."""
         if self._failures:
             return float(min(_POLL_S * 2 ** (self._failures - 1), _LONGEST_PAUSE_S))
+        if announced_s is not None:
+            return announced_s
         idle = time.monotonic() - self._last_work > _IDLE_AFTER_S
         return _IDLE_POLL_S if idle else _POLL_S
 

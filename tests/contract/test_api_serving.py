@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,19 @@ def test_sigterm_ends_the_server_cleanly_and_a_new_one_knows_everything(tmp_path
     with _process(tmp_path, port) as (_, client):
         wait_until(lambda: _answers(client), "the second server", 60)
         assert [library.name for library in client.libraries()] == ["m"]
+
+
+def test_a_worker_that_waits_for_news_does_not_keep_the_server(tmp_path: Path) -> None:
+    port = _free_port()
+    with _process(tmp_path, port) as (server, client), ThreadPoolExecutor(1) as pool:
+        wait_until(lambda: _answers(client), "the server", 60)
+        mark = client.await_announcement(None).mark
+        news = pool.submit(client.await_announcement, mark)
+        with pytest.raises(TimeoutError):
+            news.result(timeout=0.5)
+        server.send_signal(signal.SIGTERM)
+        assert news.result(timeout=10).mark != mark
+        assert server.wait(30) == 0
 
 
 def _answers(client: Client) -> bool:

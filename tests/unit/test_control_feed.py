@@ -64,7 +64,7 @@ async def test_small_jobs_share_a_flow_run(wing: Wing) -> None:
         submit(wing)
     dispatcher = FakeDispatcher()
     await feed_jobs(wing, dispatcher)
-    assert Counter(len(order.jobs) for order in dispatcher.orders) == {3: 4}
+    assert Counter(len(order.jobs) for order in dispatcher.orders) == {6: 2}
 
 
 class _Failing(FakeDispatcher):

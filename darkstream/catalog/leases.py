@@ -114,7 +114,7 @@ class Leases:
             for lease in heartbeat.leases:
                 row = connection.execute(select(jobs).where(jobs.c.id == lease.job)).one_or_none()
                 if row is None or row.token != lease.token or row.status != JobStatus.running:
-                    lost.append(lease.job)
+                    (cancel if was_cancelled(row, lease.token) else lost).append(lease.job)
                     continue
                 connection.execute(
                     update(jobs)
@@ -174,5 +174,11 @@ def held(connection: Connection, job: int, token: int) -> Row[Any]:
     """The running job whose newest token this is; raises LeaseLost."""
     row = connection.execute(select(jobs).where(jobs.c.id == job)).one_or_none()
     if row is None or row.token != token or row.status != JobStatus.running:
-        raise LeaseLost(f"job {job} is no longer this worker's: stop, and publish nothing")
+        what = "was cancelled" if was_cancelled(row, token) else "is no longer this worker's"
+        raise LeaseLost(f"job {job} {what}: stop, and publish nothing")
     return row
+
+
+def was_cancelled(row: Row[Any] | None, token: int) -> bool:
+    """Whether a job ended as cancelled under this token, perhaps without its worker."""
+    return row is not None and row.token == token and row.status == JobStatus.cancelled

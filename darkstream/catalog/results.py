@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from darkstream.catalog.database import Database
 from darkstream.catalog.intake import forget_files
-from darkstream.catalog.leases import held
+from darkstream.catalog.leases import held, was_cancelled
 from darkstream.catalog.names import confirm, reserve
 from darkstream.catalog.queue import give_back
 from darkstream.catalog.records import announce_jobs, end_jobs, outcome_of, select_jobs, to_job
@@ -67,10 +67,14 @@ class Results:
             return reserve(connection, row, request.files)
 
     def commit(self, job: JobId, commit: Commit) -> Job:
-        """End an attempt; saying it again with the same token changes nothing."""
+        """End an attempt; saying it again with the same token changes nothing.
+
+        Nor does a worker that learns of a cancel after the job was ended by it.
+        """
         with self._database.write() as connection:
             row = connection.execute(select_jobs().where(jobs.c.id == job)).one_or_none()
-            if row is not None and row.committed_token == commit.token == row.token:
+            cancelled = commit.outcome.status == "cancelled" and was_cancelled(row, commit.token)
+            if row is not None and (cancelled or row.committed_token == commit.token == row.token):
                 return to_job(row)
             held(connection, job, commit.token)
             now = self._database.now(connection)

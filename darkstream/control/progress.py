@@ -18,11 +18,11 @@ class ProgressBoard:
         self._latest: dict[JobId, Progress] = {}
 
     def note(self, reports: Iterable[LeaseReport], *, except_for: Iterable[JobId] = ()) -> None:
-        """Remember what a heartbeat said, except for jobs that are no longer the sender's."""
-        lost = frozenset(except_for)
+        """Remember what a heartbeat said, except for jobs that are to stop."""
+        stopped = frozenset(except_for)
         with self._lock:
             for report in reports:
-                if report.progress is not None and report.job not in lost:
+                if report.progress is not None and report.job not in stopped:
                     self._latest[report.job] = report.progress
 
     def forget(self, jobs: Iterable[JobId]) -> None:

@@ -46,7 +46,7 @@ def lose_flow_run(wing: Wing, flow_run: str, reason: str) -> None:
 def renew_leases(wing: Wing, heartbeat: Heartbeat) -> HeartbeatAnswer:
     """Renew leases and remember progress; the answer names the jobs to stop."""
     answer = wing.catalog.leases.beat(heartbeat)
-    wing.board.note(heartbeat.leases, except_for=answer.lost)
+    wing.board.note(heartbeat.leases, except_for=(*answer.lost, *answer.cancel))
     return answer
 
 

@@ -101,7 +101,7 @@ class Heartbeat(Frozen):
 
 
 class HeartbeatAnswer(Frozen):
-    """Jobs to stop: somebody cancelled them, or somebody else holds them."""
+    """Jobs to stop: somebody cancelled them, or they are not the sender's any more."""
 
     cancel: tuple[JobId, ...] = ()
     lost: tuple[JobId, ...] = ()

@@ -12,7 +12,7 @@ def keep_lease(attempt: Attempt) -> Pulse:
     """A context that keeps an attempt's lease alive in a thread.
 
     A server that is away is waited for: the encode goes on. The attempt's cancel token is set to
-    Cancelled when somebody cancelled the job, to LeaseLost when somebody else holds it.
+    Cancelled when somebody cancelled the job, to LeaseLost when it is not this worker's any more.
     """
     return Pulse(lambda: renew(attempt), attempt.claim.heartbeat_s, name="lease")
 
@@ -27,4 +27,4 @@ def renew(attempt: Attempt) -> None:
     if claim.job in answer.cancel:
         attempt.cancel.cancel(Cancelled("the job was cancelled"))
     if claim.job in answer.lost:
-        attempt.cancel.cancel(LeaseLost(f"job {claim.job} is held by another worker"))
+        attempt.cancel.cancel(LeaseLost(f"job {claim.job} is no longer this worker's"))

@@ -127,6 +127,24 @@ def test_cancelling(catalog: Catalog) -> None:
         catalog.jobs.cancel(done.job)
 
 
+def test_a_worker_hears_that_its_job_was_cancelled_without_it(catalog: Catalog) -> None:
+    held = start(catalog)
+    catalog.jobs.cancel(held.job)
+    catalog.dispatches.lose(1, "its flow run was cancelled in Prefect")  # type: ignore[arg-type]
+    assert catalog.jobs.get(held.job).status == "cancelled"
+    assert beat(catalog, held) == (True, False)
+    with pytest.raises(LeaseLost, match="was cancelled"):
+        catalog.results.report_plan(held.job, plan_report(held))
+    with pytest.raises(LeaseLost, match="was cancelled"):
+        catalog.results.commit(held.job, end(held))
+    assert catalog.results.commit(held.job, end(held, "cancelled")).status == "cancelled"
+    assert len(catalog.outbox.due(limit=9)) == 1, "its end is told once"
+    catalog.jobs.retry(held.job)
+    assert beat(catalog, held) == (False, True)
+    with pytest.raises(LeaseLost, match="no longer"):
+        catalog.results.commit(held.job, end(held, "cancelled"))
+
+
 def test_no_job_is_claimed_twice(catalog: Catalog) -> None:
     for number in range(200):
         submit(catalog, f"{number}.mkv")

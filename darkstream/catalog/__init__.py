@@ -42,7 +42,7 @@ class Catalog:
     def check(self) -> list[str]:
         """What breaks an invariant, one sentence each; empty when all is well."""
         with self.database.read() as connection:
-            return find_broken(connection)
+            return find_broken(connection, self.database.now(connection))
 
     def close(self) -> None:
         """Close all connections."""

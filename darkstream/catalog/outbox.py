@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from darkstream.catalog.database import Database
 from darkstream.catalog.schema import outbox
@@ -16,6 +16,8 @@ from darkstream.catalog.schema import outbox
 _FIRST_DELAY_S = 5.0
 _LONGEST_DELAY_S = 3600.0
 _GIVE_UP_S = 3 * 86400.0
+KEPT_S = 30 * 86400.0
+"""Events that are over stay so long after they happened, for whoever asks what was told."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,10 @@ class OutboxEvent:
 
 
 class Outbox:
-    """At-least-once delivery: an event stays due until it is delivered or three days old."""
+    """At-least-once delivery: an event stays due until it is delivered or three days old.
+
+    It is kept for 30 days, and while it is due.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -74,6 +79,14 @@ class Outbox:
                     due=None if now - row.created > _GIVE_UP_S else due,
                 )
             )
+
+    def prune(self, *, limit: int) -> int:
+        """Forget events that are over and old, at most so many at once; how many it were."""
+        with self._database.write() as connection:
+            oldest = self._database.now(connection) - KEPT_S
+            over = (outbox.c.due.is_(None), outbox.c.created < oldest)
+            some = select(outbox.c.id).where(*over).limit(limit)
+            return connection.execute(delete(outbox).where(outbox.c.id.in_(some))).rowcount
 
 
 def add_events(

@@ -10,7 +10,7 @@ import structlog
 
 from darkstream.control.dispatcher import Dispatcher
 from darkstream.control.feed import feed_jobs, feed_scans, set_schedules
-from darkstream.control.outbox import deliver_due
+from darkstream.control.outbox import deliver_due, prune
 from darkstream.control.reconcile import Reconciler, expire_leases
 from darkstream.control.reconcile_scans import ScanReconciler
 from darkstream.control.rounds import Round, complain, run_rounds, wait_for
@@ -55,6 +55,7 @@ def _catalog_rounds(wing: Wing) -> list[Round]:
     return [
         Round("expiry", lambda: expire_leases(wing), every_s=2.0),
         Round("outbox", lambda: deliver_due(wing), every_s=1.0),
+        Round("old events", lambda: prune(wing), every_s=3600.0),
     ]
 
 

@@ -19,6 +19,7 @@ _log = structlog.get_logger(__name__)
 
 _AT_ONCE = 8
 _TIMEOUT_S = 10.0
+_PRUNED_AT_ONCE = 1000
 
 
 def check_notify(settings: Settings) -> None:
@@ -34,6 +35,12 @@ async def deliver_due(wing: Wing) -> bool:
     events = await asyncio.to_thread(wing.catalog.outbox.due, limit=_AT_ONCE)
     await asyncio.gather(*(asyncio.to_thread(_deliver, wing, event) for event in events))
     return len(events) == _AT_ONCE
+
+
+async def prune(wing: Wing) -> bool:
+    """Forget some of the events that are over and old; true when there may be more."""
+    count = await asyncio.to_thread(wing.catalog.outbox.prune, limit=_PRUNED_AT_ONCE)
+    return count == _PRUNED_AT_ONCE
 
 
 def _deliver(wing: Wing, event: OutboxEvent) -> None:

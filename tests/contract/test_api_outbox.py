@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from sqlalchemy import text
 
-from darkstream.control.outbox import deliver_due
+from darkstream.control.outbox import deliver_due, prune
 from darkstream.control.wing import Wing
 
 
@@ -74,3 +75,21 @@ async def test_where_nobody_wants_to_know_the_outbox_stays_empty(
     assert not await deliver_due(wing)
     await deliver_due(_telling(wing, receiver.url))
     assert receiver.bodies == []
+
+
+async def test_old_events_are_forgotten_and_new_ones_are_not(
+    wing: Wing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = wing.catalog.database.now
+    wing.catalog.outbox.add("job.ended", {"job": 7})
+    await deliver_due(wing)
+    assert not await prune(wing)
+    assert _count(wing) == 1
+    monkeypatch.setattr(wing.catalog.database, "now", lambda c: clock(c) + 31 * 86400)
+    assert not await prune(wing)
+    assert _count(wing) == 0
+
+
+def _count(wing: Wing) -> int:
+    with wing.catalog.database.read() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM outbox")).scalar_one())

@@ -20,6 +20,7 @@ from fixtures_catalog import (
     start,
     submit,
 )
+from sqlalchemy import text
 
 from darkstream.catalog import Catalog
 from darkstream.catalog.schema import metadata
@@ -229,6 +230,24 @@ def test_an_event_is_due_until_it_is_delivered(catalog: Catalog) -> None:
     assert catalog.outbox.due(limit=9) == []
     catalog.outbox.delivered(event.id)
     assert event.payload == {"a": 1}
+
+
+def test_events_that_are_over_are_forgotten_after_a_month(catalog: Catalog) -> None:
+    held = start(catalog)
+    catalog.results.commit(held.job, end(held))
+    for number in range(3):
+        catalog.outbox.add("test", {"number": number})
+    told, *others = catalog.outbox.due(limit=9)
+    catalog.outbox.delivered(told.id)
+    assert catalog.outbox.prune(limit=9) == 0
+    with catalog.database.write() as connection:
+        for column in ("outbox SET created = created", "jobs SET ended = ended"):
+            connection.execute(text(f"UPDATE {column} - 31 * 86400"))
+    assert catalog.outbox.prune(limit=9) == 1, "what is due is still to be told"
+    for event in others:
+        catalog.outbox.failed(event.id, "nobody listens")
+    assert [catalog.outbox.prune(limit=2), catalog.outbox.prune(limit=2)] == [2, 1]
+    assert catalog.outbox.due(limit=9) == []
 
 
 def test_who_waits_for_an_encode_that_was_lost_does_it_himself(catalog: Catalog) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from darkstream.catalog.database import Database
 from darkstream.catalog.queue import insert_jobs, requeue_ended
@@ -13,6 +14,7 @@ from darkstream.catalog.records import (
     ENDED,
     UNFINISHED,
     cancel_jobs,
+    preset_of,
     queue_of,
     select_jobs,
     to_job,
@@ -22,6 +24,16 @@ from darkstream.errors import Conflict, NotFound
 from darkstream.model.base import DispatchId, JobId, LibraryId, ScanId
 from darkstream.model.job import Job, JobStatus
 from darkstream.model.preset import Preset
+
+
+@dataclass(frozen=True)
+class UntoldAttempt:
+    """What an attempt whose end nobody told was to write, and where."""
+
+    job: JobId
+    destination: bytes
+    relative: bytes
+    preset: Preset
 
 
 class Jobs:
@@ -116,6 +128,22 @@ class Jobs:
         query = select(jobs.c.status, func.count()).group_by(jobs.c.status)
         with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
+
+    def untold_attempts(self) -> list[UntoldAttempt]:
+        """Jobs of which some attempt did not commit, but for those of a library's destination."""
+        query = (
+            select(jobs.c.id, jobs.c.destination, jobs.c.relative, jobs.c.preset)
+            .join(libraries, libraries.c.id == jobs.c.library_id, isouter=True)
+            .where(
+                or_(jobs.c.token > 1, and_(jobs.c.token == 1, jobs.c.committed_token.is_(None))),
+                or_(libraries.c.id.is_(None), libraries.c.destination != jobs.c.destination),
+            )
+        )
+        with self._database.read() as connection:
+            return [
+                UntoldAttempt(JobId(row.id), row.destination, row.relative, preset_of(row))
+                for row in connection.execute(query)
+            ]
 
     def cancel(self, job: JobId) -> Job:
         """End a waiting job now, ask a running one to end; raises Conflict where it has ended."""

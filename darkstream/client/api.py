@@ -36,6 +36,7 @@ from darkstream.model.wire import (
     Listings,
     Node,
     NodeReport,
+    Places,
     PlanReport,
     PresetInfo,
     Prioritise,
@@ -242,6 +243,10 @@ class Client:
         """The process of a flow run died: its jobs go to another worker."""
         path = f"/worker/flow-runs/{_part(flow_run)}/lost"
         self._send("POST", path, body=Reason(reason=reason))
+
+    def leftover_places(self) -> tuple[bytes, ...]:
+        """Directories outside of libraries where attempts may have left part files."""
+        return self._get("/worker/leftovers", Places).paths
 
     def beat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
         """Renew leases; the answer names the jobs to stop."""

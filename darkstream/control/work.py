@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 from darkstream.control.wing import Wing
 from darkstream.model.base import DispatchId, JobId
 from darkstream.model.job import Claim, Job, PublishTarget, Reservation
@@ -14,6 +17,10 @@ from darkstream.model.wire import (
     Release,
     TargetRequest,
 )
+from darkstream.planning.naming import output_candidates
+
+if TYPE_CHECKING:
+    from darkstream.catalog.jobs import UntoldAttempt
 
 
 def claim_job(wing: Wing, dispatch: DispatchId, request: ClaimRequest) -> Claim | None:
@@ -41,6 +48,21 @@ def lose_flow_run(wing: Wing, flow_run: str, reason: str) -> None:
     """The process of a flow run died: its jobs are queued again."""
     wing.catalog.dispatches.lose_flow_run(flow_run, reason)
     wing.jobs_wake.set()
+
+
+def find_leftover_places(wing: Wing) -> tuple[bytes, ...]:
+    """Directories where attempts whose end nobody told may have left part files.
+
+    Those below the destinations of libraries are left out.
+    """
+    untold = wing.catalog.jobs.untold_attempts()
+    return tuple(sorted({_place_of(attempt) for attempt in untold}))
+
+
+def _place_of(attempt: UntoldAttempt) -> bytes:
+    """Beside the best name of its output, whatever the extension."""
+    names = output_candidates(attempt.preset, attempt.relative, "", attempt.job)
+    return os.path.dirname(os.path.join(attempt.destination, names[0]))
 
 
 def renew_leases(wing: Wing, heartbeat: Heartbeat) -> HeartbeatAnswer:

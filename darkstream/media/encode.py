@@ -111,7 +111,7 @@ def read_verified(directory: bytes) -> Encoded | None:
     try:
         with open(os.path.join(directory, _VERIFIED), "rb") as file:
             found = Encoded.model_validate_json(file.read())
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
     return found if os.path.exists(os.path.join(found.directory, found.main)) else None
 

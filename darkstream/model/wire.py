@@ -266,6 +266,12 @@ class WantedContent(Frozen):
     paths: tuple[bytes, ...]
 
 
+class Places(Frozen):
+    """Absolute directories."""
+
+    paths: tuple[bytes, ...]
+
+
 class Targets(Frozen):
     """The names reserved, in the order of the files asked for."""
 

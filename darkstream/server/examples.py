@@ -58,6 +58,7 @@ from darkstream.model.wire import (
     Listings,
     Node,
     NodeReport,
+    Places,
     PlanReport,
     PresetInfo,
     Prioritise,
@@ -211,6 +212,7 @@ EXAMPLES: tuple[BaseModel, ...] = (
     Candidates(candidates=(Candidate(path=b"holiday.mkv"),)),
     SampledFiles(files=(SampledFile(path=b"holiday.mkv", hint=_HINT, sample="9f1c"),)),
     WantedContent(paths=(b"holiday.mkv",)),
+    Places(paths=(b"/converted",)),
     ScanLines(
         lines=(
             ReportLine(

@@ -17,6 +17,7 @@ from darkstream.model.wire import (
     Heartbeat,
     HeartbeatAnswer,
     NodeReport,
+    Places,
     PlanReport,
     Reason,
     Release,
@@ -76,6 +77,12 @@ def lose_flow_run(
 ) -> None:
     """Say that the process of a flow run died: its jobs are queued again."""
     work.lose_flow_run(wing, flow_run, body.reason)
+
+
+@router.get("/leftovers")
+def find_leftover_places(wing: InWing) -> Places:
+    """Say where attempts that ended without a word may have left part files."""
+    return Places(paths=work.find_leftover_places(wing))
 
 
 @router.post("/heartbeats", openapi_extra=takes(Heartbeat))

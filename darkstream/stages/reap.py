@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from darkstream.media.encode import read_verified
 from darkstream.stages.toolbox import Toolbox
 from darkstream.storage.parts import reap_parts, reap_work
 
 PARTS_AFTER_S = 6 * 3600.0
 """A part file nobody wrote to for so long is no attempt's any more."""
-WORK_AFTER_S = 24 * 3600.0
+VERIFIED_AFTER_S = 24 * 3600.0
+"""Verified work spares the next attempt at its job an encode."""
+UNVERIFIED_AFTER_S = 3600.0
+"""The next attempt would begin anew all the same, and each takes space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +26,21 @@ class Reaped:
 
 
 def reap(tools: Toolbox) -> Reaped:
-    """Clear the destinations of all libraries, and this node's work directory.
+    """Clear the destinations of all libraries and single jobs, and this node's work directory.
 
     Raises ServiceError when the server does not say which destinations there are.
     """
     destinations = sorted({library.destination for library in tools.client.libraries()})
+    places = [(destination, True) for destination in destinations]
+    places += [(place, False) for place in tools.client.leftover_places()]
     parts = [
         path
-        for destination in destinations
-        for path in reap_parts(destination, (), older_than_s=PARTS_AFTER_S)
+        for place, deep in places
+        for path in reap_parts(place, (), older_than_s=PARTS_AFTER_S, deep=deep)
     ]
     home = os.fsencode(tools.settings.work_directory)
-    return Reaped(tuple(parts), reap_work(home, older_than_s=WORK_AFTER_S))
+    return Reaped(tuple(parts), reap_work(home, _kept_s))
+
+
+def _kept_s(work: bytes) -> float:
+    return UNVERIFIED_AFTER_S if read_verified(work) is None else VERIFIED_AFTER_S

@@ -8,7 +8,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -59,33 +59,40 @@ def reap_parts(
     live: Collection[tuple[JobId, FencingToken]],
     *,
     older_than_s: float = 60.0,
+    deep: bool = True,
 ) -> tuple[bytes, ...]:
-    """Remove abandoned part files of a destination; the answer names them.
+    """Remove abandoned part files of a destination, or (not `deep`) of one directory.
 
-    Kept are those of live attempts, and those touched within `older_than_s` (an attempt may have
-    begun since the live ones were listed). What cannot be read or removed stays for the next time.
+    The answer names them. Kept are those of live attempts, and those touched within `older_than_s`
+    (an attempt may have begun since the live ones were listed). What cannot be read or removed
+    stays for the next time.
     """
     newest = time.time() - older_than_s
     return tuple(
         path
-        for path, entry in _part_files(destination)
+        for path, entry in _part_files(destination, deep)
         if owner(entry.name) not in live and _older(entry, newest) and _remove(path)
     )
 
 
-def reap_work(parent: bytes, *, older_than_s: float = 3600.0) -> tuple[bytes, ...]:
+def reap_work(
+    parent: bytes, older_than_s: Callable[[bytes], float] = lambda _path: 3600.0
+) -> tuple[bytes, ...]:
     """Remove work directories that nobody holds; the answer names what went.
 
-    An encode may take days without touching its directory itself: it holds a lock (`occupy`).
+    An encode may take days without touching its directory itself: it holds a lock (`occupy`). For
+    how long one is kept without a holder depends on the directory.
     """
-    newest = time.time() - older_than_s
+    now = time.time()
     try:
         with os.scandir(parent) as entries:
             found = list(entries)
     except FileNotFoundError:
         return ()
     return tuple(
-        entry.path for entry in found if _older(entry, newest) and _remove_unheld(entry.path)
+        entry.path
+        for entry in found
+        if _older(entry, now - older_than_s(entry.path)) and _remove_unheld(entry.path)
     )
 
 
@@ -135,7 +142,7 @@ def _remove_unheld(path: bytes) -> bool:
         os.close(descriptor)
 
 
-def _part_files(directory: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
+def _part_files(directory: bytes, deep: bool) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
     pending = [directory]
     while pending:
         try:
@@ -146,7 +153,7 @@ def _part_files(directory: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
         for entry in found:
             if owner(entry.name):
                 yield entry.path, entry
-            elif entry.is_dir(follow_symlinks=False):
+            elif deep and entry.is_dir(follow_symlinks=False):
                 pending.append(entry.path)
 
 

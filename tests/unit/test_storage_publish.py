@@ -529,6 +529,13 @@ def test_the_reaper_keeps_live_and_young_parts(out: Path) -> None:
     (out / "Series" / ".darkstream-4-1-0.part" / "1.m4s").write_bytes(b"x")
     live = {(JobId(1), FencingToken(2)), (JobId(2), FencingToken(5))}
     assert reap_parts(os.fsencode(out), live) == ()
+    shallow = reap_parts(os.fsencode(out), (), older_than_s=-60, deep=False)
+    assert {os.path.basename(path) for path in shallow} == {
+        b".darkstream-1-1-0.part",
+        b".darkstream-1-2-0.part",
+    }
+    for name in names[:2]:
+        (out / name).write_bytes(b"x")
     gone = reap_parts(os.fsencode(out), live, older_than_s=-60)
     assert {os.path.basename(path) for path in gone} == {
         b".darkstream-1-1-0.part",
@@ -551,9 +558,9 @@ def test_work_directories_are_reaped(tmp_path: Path) -> None:
     descriptor = occupy(held)
     assert descriptor is not None
     assert reap_work(os.fsencode(tmp_path)) == ()
-    gone = reap_work(os.fsencode(tmp_path), older_than_s=-60)
+    gone = reap_work(os.fsencode(tmp_path), lambda _path: -60)
     assert set(gone) == {left, os.fsencode(tmp_path / "a file")}
     assert os.listdir(tmp_path) == ["held"]  # an encode of days is not reaped
     os.close(descriptor)
-    assert reap_work(os.fsencode(tmp_path), older_than_s=-60) == (held,)
+    assert reap_work(os.fsencode(tmp_path), lambda _path: -60) == (held,)
     assert reap_work(os.fsencode(tmp_path / "none")) == ()

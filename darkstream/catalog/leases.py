@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
@@ -29,26 +30,34 @@ class Leases:
         self._looked: float | None = None
 
     def claim(
-        self, dispatch: DispatchId, node: str, flow_run: str, *, adopt_s: float = 0.0
+        self,
+        dispatch: DispatchId,
+        node: str,
+        flow_run: str,
+        *,
+        asked: str | None = None,
+        adopt_s: float = 0.0,
     ) -> Claim | None:
         """The next job of a dispatch, None when there is none left or the dispatch has ended.
 
         A flow run that has none left adopts the next one that nobody works on, of its queue and of
         at most `adopt_s` seconds of work: going on is cheaper than another flow run.
 
-        A flow run works on one job at a time: what it holds when it asks for the next one never
-        reached it, or was abandoned, and counts as lost.
+        A flow run works on one job at a time: what it holds when it asks for the next one was
+        abandoned, and counts as lost. But the same claim `asked` for again is that of an answer
+        that never arrived: it gets the job that it was given, unless somebody took that back.
         """
         with self._database.write() as connection:
             now = self._database.now(connection)
-            touched = connection.execute(
-                update(dispatches)
-                .where(dispatches.c.id == dispatch, dispatches.c.ended.is_(None))
-                .values(heard=now)
-            )
-            if not touched.rowcount:
+            is_open = (dispatches.c.id == dispatch, dispatches.c.ended.is_(None))
+            former = connection.execute(select(dispatches.c.asked).where(*is_open)).one_or_none()
+            if former is None:
                 return None
-            self._take_back(connection, now, dispatch, flow_run)
+            connection.execute(update(dispatches).where(*is_open).values(heard=now, asked=asked))
+            held_still = _held_by(connection, dispatch, flow_run)
+            if asked is not None and former.asked == asked:
+                return self._give_again(connection, now, held_still[0]) if held_still else None
+            self._take_back(connection, now, dispatch, held_still)
             row = connection.execute(
                 select(jobs)
                 .where(jobs.c.dispatch_id == dispatch, jobs.c.status == JobStatus.dispatched.value)
@@ -59,43 +68,40 @@ class Leases:
                 row = next_unclaimed(connection, now, dispatch, adopt_s)
             if row is None:
                 return None
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id == row.id)
-                .values(
-                    status=JobStatus.running.value,
-                    dispatch_id=dispatch,
-                    blocked_by=None,
-                    token=row.token + 1,
-                    attempts=row.attempts + 1,
-                    reason="",
-                    node=node,
-                    flow_run=flow_run,
-                    started=now,
-                    lease_until=now + self._lease.expiry_s,
-                )
-            )
-            return self._claim(row)
+            values = {
+                "status": JobStatus.running.value,
+                "dispatch_id": dispatch,
+                "blocked_by": None,
+                "token": row.token + 1,
+                "attempts": row.attempts + 1,
+                "reason": "",
+                "node": node,
+                "flow_run": flow_run,
+                "started": now,
+                "lease_until": now + self._lease.expiry_s,
+            }
+            connection.execute(update(jobs).where(jobs.c.id == row.id).values(**values))
+            return self._claim(row, token=row.token + 1, attempt=row.attempts + 1)
 
-    def _take_back(self, connection: Connection, now: float, dispatch: int, flow_run: str) -> None:
-        held_still = connection.execute(
-            select(jobs).where(
-                jobs.c.dispatch_id == dispatch,
-                jobs.c.status == JobStatus.running.value,
-                jobs.c.flow_run == flow_run,
-            )
-        ).all()
+    def _give_again(self, connection: Connection, now: float, row: Row[Any]) -> Claim:
+        lease = update(jobs).where(jobs.c.id == row.id)
+        connection.execute(lease.values(lease_until=now + self._lease.expiry_s))
+        return self._claim(row, token=row.token, attempt=row.attempts)
+
+    def _take_back(
+        self, connection: Connection, now: float, dispatch: int, held_still: Sequence[Row[Any]]
+    ) -> None:
         reason = "its flow run asked for the next job without ending this one"
         most = self._lease.max_attempts
         again = {"status": JobStatus.dispatched.value, "dispatch_id": dispatch}
         for row in held_still:
             lose(connection, now, row, reason, most, **again)
 
-    def _claim(self, row: Row[Any]) -> Claim:
+    def _claim(self, row: Row[Any], *, token: int, attempt: int) -> Claim:
         return Claim(
             job=JobId(row.id),
-            token=FencingToken(row.token + 1),
-            attempt=row.attempts + 1,
+            token=FencingToken(token),
+            attempt=attempt,
             source=row.source,
             relative=row.relative,
             destination=row.destination,
@@ -168,6 +174,17 @@ class Leases:
         # A scan seen at 0 is known to be lost, and stays so.
         walking = update(scans).where(scans.c.status == "running", scans.c.seen > 0)
         connection.execute(walking.values(seen=now))
+
+
+def _held_by(connection: Connection, dispatch: int, flow_run: str) -> Sequence[Row[Any]]:
+    """What a flow run works on."""
+    return connection.execute(
+        select(jobs).where(
+            jobs.c.dispatch_id == dispatch,
+            jobs.c.status == JobStatus.running.value,
+            jobs.c.flow_run == flow_run,
+        )
+    ).all()
 
 
 def held(connection: Connection, job: int, token: int) -> Row[Any]:

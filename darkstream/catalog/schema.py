@@ -200,6 +200,8 @@ dispatches = Table(
     Column("heard", Double, nullable=False),
     Column("own_job", Boolean, nullable=False, default=False),
     Column("ended", Double, index=True),
+    # Which claim was asked for last: asked for again, it is given again.
+    Column("asked", String(64)),
 )
 
 results = Table(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def claim_job(wing: Wing, dispatch: DispatchId, request: ClaimRequest) -> Claim | None:
     """The next job of a dispatch; None when none is left. Raises NotFound."""
     claim = wing.catalog.leases.claim(
-        dispatch, request.node, request.flow_run, adopt_s=request.adopt_s
+        dispatch, request.node, request.flow_run, asked=request.id, adopt_s=request.adopt_s
     )
     if claim is not None:
         wing.board.forget([claim.job])

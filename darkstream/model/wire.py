@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 from typing import Any, Literal
 
@@ -111,9 +112,11 @@ class ClaimRequest(Frozen):
     """The next job of a dispatch, for this worker.
 
     When it has none left: another one of the same queue that nobody works on, of at most `adopt_s`
-    seconds of work as estimated.
+    seconds of work as estimated. The same request sent again, because its answer was lost, gets the
+    same answer.
     """
 
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex, min_length=1, max_length=64)
     node: NodeName
     flow_run: str
     adopt_s: float = Field(0.0, ge=0)

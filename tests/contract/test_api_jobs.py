@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -28,6 +29,9 @@ from darkstream.model.wire import (
     Release,
     SubmitJob,
 )
+from darkstream.settings import Settings
+from darkstream.stages.claim import claim_next
+from darkstream.stages.toolbox import Toolbox
 
 _NODE = NodeName("den")
 
@@ -127,6 +131,36 @@ def test_a_flow_run_that_submits_itself_finds_its_dispatch(
     assert claim is not None
     assert claim.job == job
     assert server.dispatcher.orders == []
+
+
+def test_a_claim_whose_answer_is_lost_costs_no_attempt(
+    server: RunningServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.dispatcher.states_of["run-1"] = "RUNNING"
+    job = _submit(client, flow_run="run-1")
+    dispatch = client.flow_run_dispatch("run-1")
+    answers: list[Claim | None] = []
+
+    def lose_the_first(number: DispatchId, request: ClaimRequest) -> Claim | None:
+        answers.append(client.claim(number, request))
+        if len(answers) == 1:
+            raise ServerUnreachable("the connection broke")
+        return answers[-1]
+
+    with Toolbox(Settings(), flow_run="run-1") as tools:
+        monkeypatch.setitem(tools.__dict__, "client", _Wire(lose_the_first))
+        claim = claim_next(tools, dispatch)
+    assert claim is not None and answers == [claim, claim]
+    assert (claim.job, claim.attempt) == (job, 1)
+    assert client.job(job).attempts == 1
+
+
+class _Wire:
+    def __init__(self, claim: Callable[[DispatchId, ClaimRequest], Claim | None]) -> None:
+        self.claim = claim
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def test_jobs_are_listed_newest_first_in_pages(client: Client) -> None:

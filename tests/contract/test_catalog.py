@@ -26,7 +26,7 @@ from darkstream.catalog import Catalog
 from darkstream.catalog.schema import metadata
 from darkstream.errors import Conflict, LeaseLost, NotFound
 from darkstream.model.base import JobId
-from darkstream.model.job import JobStatus, OutputFile
+from darkstream.model.job import Claim, JobStatus, OutputFile
 from darkstream.model.wire import Release
 
 
@@ -144,6 +144,30 @@ def test_a_worker_hears_that_its_job_was_cancelled_without_it(catalog: Catalog) 
     assert beat(catalog, held) == (False, True)
     with pytest.raises(LeaseLost, match="no longer"):
         catalog.results.commit(held.job, end(held, "cancelled"))
+
+
+def test_a_claim_whose_answer_was_lost_is_given_again(catalog: Catalog) -> None:
+    submit(catalog)
+    number = dispatch(catalog)
+
+    def ask(name: str, run: str = "run") -> Claim | None:
+        return catalog.leases.claim(number, "node", run, asked=name)  # type: ignore[arg-type]
+
+    held = ask("first")
+    assert held is not None
+    silence(catalog)
+    assert ask("first") == held
+    assert catalog.jobs.get(held.job).attempts == 1
+    assert catalog.leases.expire() == [], "to ask renews the lease"
+    assert ask("first", "another run") is None, "the job is not that one's"
+    newer = ask("second")
+    assert newer is not None and newer.token > held.token, "its process began anew"
+    assert beat(catalog, held) == (False, True)
+    catalog.results.commit(newer.job, end(newer))
+    assert ask("second") is None, "what was claimed is done"
+    submit(catalog, "b.mkv")
+    catalog.dispatches.end(number)  # type: ignore[arg-type]
+    assert ask("second") is None, "the dispatch is over"
 
 
 def test_no_job_is_claimed_twice(catalog: Catalog) -> None:

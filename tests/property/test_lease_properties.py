@@ -33,7 +33,7 @@ from darkstream.model.base import (
     JobId,
     NodeName,
 )
-from darkstream.model.job import ContentKey, JobStatus, Outcome, OutputFile, PublishTarget
+from darkstream.model.job import Claim, ContentKey, JobStatus, Outcome, OutputFile, PublishTarget
 from darkstream.model.preset import Preset
 from darkstream.model.wire import (
     Commit,
@@ -61,6 +61,8 @@ class Worker:
     token: FencingToken
     source: bytes
     dispatch: DispatchId
+    asked: str
+    attempt: int
     steps: int = 0
     key: ContentKey | None = None
     encodes: bool = False
@@ -83,6 +85,8 @@ class Model:
     disk: dict[bytes, str] = field(default_factory=dict)
     published: dict[bytes, str] = field(default_factory=dict)
     encoders: dict[ContentKey, list[Worker]] = field(default_factory=dict)
+    asked: dict[DispatchId, str] = field(default_factory=dict)
+    """Which claim each flow run asked for last."""
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +123,7 @@ class Leases(RuleBasedStateMachine):
         self.model = Model()
         self.jobs: list[JobId] = []
         self.workers: list[Worker] = []
+        self.asks = 0
         for name in "aab":
             self.submit(name, 50)
         self.start(slots=3)
@@ -159,7 +164,11 @@ class Leases(RuleBasedStateMachine):
 
     def claim(self, dispatch: DispatchId, adopt_s: float = 0.0) -> bool:
         held = self.running(dispatch)
-        claim = self.catalog.leases.claim(dispatch, NODE, f"run-{dispatch}", adopt_s=adopt_s)
+        self.asks += 1
+        asked = f"claim-{self.asks}"
+        claim = self.ask(dispatch, asked, adopt_s)
+        if self.is_open(dispatch):
+            self.model.asked[dispatch] = asked
         self.lose(held)
         if claim is None:
             return False
@@ -167,8 +176,28 @@ class Leases(RuleBasedStateMachine):
         assert claim.token > max(former, default=0)
         assert claim.attempt <= LEASE.max_attempts
         self.model.holders[claim.job] = claim.token
-        self.workers.append(Worker(claim.job, claim.token, claim.source, dispatch))
+        worker = Worker(claim.job, claim.token, claim.source, dispatch, asked, claim.attempt)
+        self.workers.append(worker)
         return True
+
+    def ask(self, dispatch: DispatchId, asked: str, adopt_s: float = 0.0) -> Claim | None:
+        run = f"run-{dispatch}"
+        return self.catalog.leases.claim(dispatch, NODE, run, asked=asked, adopt_s=adopt_s)
+
+    @precondition(some_worker)
+    @rule(pick=PICK, adopt_s=st.sampled_from([0.0, 60.0]))
+    def ask_again(self, pick: int, adopt_s: float) -> None:
+        """The answer to a claim was lost: it is asked for once more, perhaps late."""
+        worker = self.pick(pick)
+        if self.model.asked[worker.dispatch] != worker.asked:
+            return
+        claim = self.ask(worker.dispatch, worker.asked, adopt_s)
+        if not self.holds(worker):
+            assert claim is None, "an answer to the same claim is another job"
+            return
+        assert claim is not None
+        given = (claim.job, claim.token, claim.attempt)
+        assert given == (worker.job, worker.token, worker.attempt)
 
     @precondition(some_worker)
     @rule(pick=PICK)
@@ -361,6 +390,9 @@ class Leases(RuleBasedStateMachine):
         query = text("SELECT id FROM jobs WHERE dispatch_id = :id AND status = 'running'")
         with self.catalog.database.read() as connection:
             return [JobId(row[0]) for row in connection.execute(query, {"id": dispatch})]
+
+    def is_open(self, dispatch: DispatchId) -> bool:
+        return any(one.id == dispatch for one in self.catalog.dispatches.unfinished())
 
     def lose(self, jobs: list[JobId]) -> None:
         for job in jobs:

@@ -131,7 +131,7 @@ def _copies(directory: Path, count: int) -> list[Path]:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--files", type=int, default=300)
+    parser.add_argument("--files", type=int, default=190)
 
 
 if __name__ == "__main__":

@@ -59,10 +59,10 @@ def measure_rescan(directory: Path, count: int, rounds: int) -> list[Figure]:
                     name="warm", root=str(library), destination=str(directory / "out"), preset="web"
                 )
             )
-        in_child(settings, server)
+        in_child(settings, server, count)
         walks, finds, peaks = [], [], []
         for _ in range(rounds):
-            seconds, found = in_child(settings, server)
+            seconds, found = in_child(settings, server, count)
             walks.append(seconds)
             peaks.append(found)
             finds.append(seconds_of(lambda: find(library)))
@@ -98,11 +98,11 @@ def find(root: Path) -> None:
     subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
 
 
-def in_child(settings: Settings, server: int) -> tuple[float, tuple[int, int]]:
+def in_child(settings: Settings, server: int, count: int) -> tuple[float, tuple[int, int]]:
     """One scan in a fresh process: its seconds, and the peak PSS of it and of the server, MiB."""
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
-    child = context.Process(target=scan_once, args=(settings, server, sending))
+    child = context.Process(target=scan_once, args=(settings, server, count, sending))
     child.start()
     sending.close()
     try:
@@ -112,7 +112,7 @@ def in_child(settings: Settings, server: int) -> tuple[float, tuple[int, int]]:
     return answer
 
 
-def scan_once(settings: Settings, server: int, sending: Connection) -> None:
+def scan_once(settings: Settings, server: int, count: int, sending: Connection) -> None:
     with Toolbox(settings, flow_run=_FLOW_RUN) as tools:
         started = tools.client.start_scan("warm", StartScan(flow_run=_FLOW_RUN))
         cancel = CancelToken()
@@ -120,11 +120,13 @@ def scan_once(settings: Settings, server: int, sending: Connection) -> None:
             begun = time.perf_counter()
             summary = scan(tools, ScanId(started.id), cancel)
             seconds = time.perf_counter() - begun
-    check(summary, settings)
+    check(summary, settings, count)
     sending.send((seconds, tuple(peak)))
 
 
-def check(summary: ScanSummary, settings: Settings) -> None:
+def check(summary: ScanSummary, settings: Settings, count: int) -> None:
+    if summary.met != count:
+        raise SystemExit(f"{summary.met} of {count} files were met")
     known = (settings.home / "scanned").exists()
     (settings.home / "scanned").touch()
     if known and summary.unchanged != summary.met:

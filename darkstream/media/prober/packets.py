@@ -68,6 +68,9 @@ def look_inside(
     }
     streams = [stream for stream in container.streams if stream.index in looks]
     for stream in streams:
+        # Threads take longer to start than a picture to decode, and nobody looks at that picture.
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"skip_loop_filter": "all"}
         if looks[stream.index].video:
             looks[stream.index].indexed = _index_times(stream)
     seen = Seen(missing_bytes=_missing_bytes(streams, size))

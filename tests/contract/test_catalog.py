@@ -173,7 +173,7 @@ def test_a_claim_whose_answer_was_lost_is_given_again(catalog: Catalog) -> None:
 def test_no_job_is_claimed_twice(catalog: Catalog) -> None:
     for number in range(200):
         submit(catalog, f"{number}.mkv")
-    orders = catalog.dispatches.plan(pool="cpu", window=20, batch_seconds=1e6, live_slots=10)
+    orders = catalog.dispatches.plan(pool="cpu", window=20, batch_seconds=1e6, live_slots=20)
     assert [len(order.jobs) for order in orders] == [10] * 20
     claimed: list[int] = []
 
@@ -195,7 +195,7 @@ def test_no_job_is_claimed_twice(catalog: Catalog) -> None:
 def test_a_flow_run_that_is_through_adopts_what_nobody_works_on(catalog: Catalog) -> None:
     for number in range(4):
         submit(catalog, f"{number}.mkv")
-    orders = catalog.dispatches.plan(pool="cpu", window=2, batch_seconds=1e6, live_slots=2)
+    orders = catalog.dispatches.plan(pool="cpu", window=2, batch_seconds=1e6, live_slots=4)
     assert [order.jobs for order in orders] == [(1,), (2,)]
     mine, other = (order.id for order in orders)
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import uvicorn
+from sqlalchemy import text
 
 from darkstream.client.api import Client
 from darkstream.errors import PrefectUnreachable
@@ -21,6 +22,7 @@ from darkstream.model.base import JobId
 from darkstream.model.capabilities import Capabilities, Encoder
 from darkstream.model.job import DispatchOrder
 from darkstream.model.library import Library, Scan
+from darkstream.model.preset import Preset, VideoRule
 from darkstream.model.wire import NodeReport, SubmitJob
 from darkstream.settings import Settings
 
@@ -181,12 +183,25 @@ def wing(tmp_path: Path) -> Iterator[Wing]:
     catalog.close()
 
 
-def submit(wing: Wing, *, priority: int = 50) -> JobId:
+def submit(wing: Wing, *, priority: int = 50, preset: str | Preset = "web") -> JobId:
     """Submit a job to a wing."""
     from darkstream.control.jobs import submit_job
 
-    request = SubmitJob(source="/videos/a.mkv", preset="web", destination="/out", priority=priority)
+    request = SubmitJob(
+        source="/videos/a.mkv", preset=preset, destination="/out", priority=priority
+    )
     return submit_job(wing, request).id
+
+
+def preferring(hardware: Literal["prefer", "require"]) -> Preset:
+    """A preset that wants a GPU, or demands one."""
+    return Preset(name=hardware, video=VideoRule(hardware=hardware))
+
+
+def silence_nodes(wing: Wing) -> None:
+    """No node was heard of for long."""
+    with wing.catalog.database.write() as connection:
+        connection.execute(text("UPDATE nodes SET seen = 0"))
 
 
 @pytest.fixture

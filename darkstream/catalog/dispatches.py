@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +21,9 @@ from darkstream.catalog.records import (
 from darkstream.catalog.schema import dispatches, jobs, scans
 from darkstream.model.base import DispatchId, JobId
 from darkstream.model.job import DispatchOrder, JobStatus
+from darkstream.model.preset import Preset
+
+_Pool = Literal["cpu", "gpu"]
 
 _LOOKAHEAD = 2_000
 
@@ -45,7 +48,7 @@ class Dispatches:
     def plan(
         self,
         *,
-        pool: Literal["cpu", "gpu"],
+        pool: _Pool,
         window: int,
         batch_seconds: float,
         live_slots: int,
@@ -69,6 +72,18 @@ class Dispatches:
             most = math.ceil(len(due) / max(1, live_slots))
             batches = _batches(due, batch_seconds, max(1, most))[:free]
             return [_create(connection, now, pool, batch) for batch in batches]
+
+    def choose_pools(self, pool: _Pool, choose: Callable[[Preset], _Pool]) -> None:
+        """Choose anew where the queued jobs of a pool go."""
+        with self._database.write() as connection:
+            waiting = (jobs.c.status == JobStatus.queued.value, jobs.c.pool == pool)
+            for preset in connection.scalars(
+                select(jobs.c.preset).where(*waiting).distinct()
+            ).all():
+                chosen = choose(Preset.model_validate_json(preset))
+                if chosen != pool:
+                    theirs = update(jobs).where(*waiting, jobs.c.preset == preset)
+                    connection.execute(theirs.values(pool=chosen))
 
     def bind(self, dispatch: DispatchId, flow_run: str) -> None:
         """The flow run of a dispatch is made."""
@@ -209,7 +224,7 @@ def _batches(due: Sequence[Row[Any]], batch_seconds: float, most: int) -> list[l
 
 
 def _create(
-    connection: Connection, now: float, pool: Literal["cpu", "gpu"], batch: list[Row[Any]]
+    connection: Connection, now: float, pool: _Pool, batch: list[Row[Any]]
 ) -> DispatchOrder:
     queue = queue_of(batch[0].priority)
     key = connection.execute(

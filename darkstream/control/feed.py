@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import get_args
 
 import structlog
 
 from darkstream.control.dispatcher import Dispatcher
-from darkstream.control.nodes import Pool, count_slots
+from darkstream.control.nodes import choose_again, count_slots, is_gpu_gone, pools_served
 from darkstream.control.wing import Wing
 from darkstream.model.base import DispatchId
 from darkstream.model.job import DispatchOrder
@@ -31,8 +30,10 @@ async def feed_jobs(wing: Wing, dispatcher: Dispatcher) -> bool:
         await _put_back(wing, leftover.id, "the server ended before its flow run was made")
     waiting = Counter(row.pool for row in unfinished if row.flow_run is not None)
     nodes = await asyncio.to_thread(wing.catalog.nodes.all)
+    if is_gpu_gone(wing, nodes):
+        await asyncio.to_thread(choose_again, wing, "gpu", nodes)
     made = 0
-    for pool in get_args(Pool):
+    for pool in pools_served(nodes):
         orders = await asyncio.to_thread(
             wing.catalog.dispatches.plan,
             pool=pool,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 
 from darkstream.control.dispatcher import Dispatcher
 from darkstream.control.flow_states import OVER, TAKEN
+from darkstream.control.nodes import is_gpu_gone
 from darkstream.control.silence import Silence
 from darkstream.control.wing import Wing
 from darkstream.model.base import DispatchId, JobId
@@ -50,6 +51,7 @@ class Reconciler:
             await self._listen(bound)
         for flow_run, row in bound.items():
             await self._settle(row, states.get(flow_run))
+        await self._recall([row for row in bound.values() if row.pool == "gpu"], states)
         for flow_run in list(self._departed):
             await self._bury(flow_run, states.get(flow_run))
         return False
@@ -76,6 +78,19 @@ class Reconciler:
             await self._lose(row.id, f"its flow run is {(state or 'gone').lower()} in Prefect")
         elif state in TAKEN and self._silence.too_long(row.id, row.heard):
             await self._lose(row.id, "its worker took it and was never heard of again")
+
+    async def _recall(self, rows: Sequence[UnfinishedDispatch], states: Mapping[str, str]) -> None:
+        """Take dispatches back that wait for a worker with a GPU when none is alive any more."""
+        waiting = [row for row in rows if states.get(row.flow_run or "") == "SCHEDULED"]
+        if not waiting:
+            return
+        nodes = await asyncio.to_thread(self._wing.catalog.nodes.all)
+        if not is_gpu_gone(self._wing, nodes):
+            return
+        for row in waiting:
+            await self._lose(row.id, "no worker with a GPU is alive any more")
+            # Only then: a cancelled run of a dispatch that is not over would cancel its jobs.
+            await self._dispatcher.cancel(row.flow_run or "")
 
     async def _lose(self, dispatch: DispatchId, reason: str) -> None:
         _log.warning("dispatch_lost", dispatch=dispatch, reason=reason)

@@ -11,6 +11,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fixtures_catalog import (
+    WEB,
     beat,
     claim,
     dispatch,
@@ -27,6 +28,7 @@ from darkstream.catalog.schema import metadata
 from darkstream.errors import Conflict, LeaseLost, NotFound
 from darkstream.model.base import JobId
 from darkstream.model.job import Claim, JobStatus, OutputFile
+from darkstream.model.preset import Preset
 from darkstream.model.wire import Release
 
 
@@ -218,6 +220,22 @@ def test_a_flow_run_that_is_through_adopts_what_nobody_works_on(catalog: Catalog
     assert [adopt(), adopt(), adopt(), adopt()] == [2, 3, 4, None]
     assert catalog.leases.claim(other, "node", "late") is None
     assert {int(job.id) for job in catalog.jobs.find(status=JobStatus.queued)} == {5, 6, 7}
+
+
+def test_the_pool_of_what_waits_is_chosen_anew(catalog: Catalog) -> None:
+    other = Preset(name="other")
+    moved = submit(catalog, "a.mkv", pool="gpu")
+    kept = submit(catalog, "b.mkv", pool="gpu", preset=other)
+    taken = submit(catalog, "c.mkv")
+    dispatch(catalog)
+
+    def pools() -> list[str]:
+        return [catalog.jobs.get(job).pool for job in (moved, kept, taken)]
+
+    catalog.dispatches.choose_pools("gpu", lambda preset: "cpu" if preset == WEB else "gpu")
+    assert pools() == ["cpu", "gpu", "cpu"]
+    catalog.dispatches.choose_pools("cpu", lambda _preset: "gpu")
+    assert pools() == ["gpu", "gpu", "cpu"], "what is dispatched stays where it is"
 
 
 def test_urgent_jobs_go_first_and_the_window_is_kept(catalog: Catalog) -> None:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from fixtures_server import FakeDispatcher, node_report, submit
+from fixtures_server import FakeDispatcher, node_report, preferring, silence_nodes, submit
 from sqlalchemy import insert
 
 from darkstream.catalog.schema import jobs
 from darkstream.control.feed import feed_jobs, feed_scans
+from darkstream.control.jobs import get_job
 from darkstream.control.libraries import add_library
+from darkstream.control.nodes import report_node
 from darkstream.control.scans import start_scan
 from darkstream.control.wing import Wing
 from darkstream.errors import PrefectUnreachable
@@ -65,6 +68,20 @@ async def test_small_jobs_share_a_flow_run(wing: Wing) -> None:
     dispatcher = FakeDispatcher()
     await feed_jobs(wing, dispatcher)
     assert Counter(len(order.jobs) for order in dispatcher.orders) == {6: 2}
+
+
+async def test_the_pool_is_chosen_from_the_nodes_that_are_alive_then(wing: Wing) -> None:
+    wing = replace(wing, started=wing.started - 60)
+    report_node(wing, "rack", node_report(gpu="H200"))
+    job = submit(wing, preset=preferring("prefer"))
+    assert get_job(wing, job).pool == "gpu"
+    silence_nodes(wing)
+    dispatcher = FakeDispatcher()
+    await feed_jobs(wing, dispatcher)
+    assert [(order.pool, order.jobs) for order in dispatcher.orders] == [("cpu", (job,))]
+    later, plain = submit(wing, preset=preferring("prefer")), submit(wing)
+    report_node(wing, "rack", node_report(gpu="H200"))
+    assert [get_job(wing, one).pool for one in (later, plain)] == ["gpu", "cpu"]
 
 
 class _Failing(FakeDispatcher):

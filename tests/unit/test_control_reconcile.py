@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from fixtures_server import FakeDispatcher, submit
+from fixtures_server import FakeDispatcher, node_report, preferring, silence_nodes, submit
 
 from darkstream.control.feed import feed_jobs
 from darkstream.control.jobs import cancel_job, get_job
+from darkstream.control.nodes import report_node
 from darkstream.control.reconcile import Reconciler, expire_leases
 from darkstream.control.silence import Silence
 from darkstream.control.wing import Wing
@@ -153,6 +156,30 @@ async def test_a_run_that_waits_for_a_worker_is_left_alone(wing: Wing) -> None:
         await reconciler.step()
         clock.now += 1000
     assert get_job(wing, job).status is JobStatus.dispatched
+
+
+async def test_a_run_that_waits_for_a_gpu_that_is_gone_is_recalled(wing: Wing) -> None:
+    dispatcher = FakeDispatcher()
+    report_node(wing, "rack", node_report(gpu="H200"))
+    job = submit(wing, preset=preferring("prefer"))
+    demanding = submit(wing, preset=preferring("require"), priority=90)
+    await feed_jobs(wing, dispatcher)
+    runs = list(dispatcher.states_of)
+    assert [order.pool for order in dispatcher.orders] == ["gpu", "gpu"]
+    await Reconciler(wing, dispatcher).step()
+    assert dispatcher.cancelled == []
+    silence_nodes(wing)
+    await Reconciler(wing, dispatcher).step()
+    assert dispatcher.cancelled == [], "a server that just started has not heard of all nodes"
+    older = replace(wing, started=wing.started - 60)
+    await Reconciler(older, dispatcher).step()
+    assert dispatcher.cancelled == runs
+    await feed_jobs(older, dispatcher)
+    assert [(order.pool, order.jobs) for order in dispatcher.orders[2:]] == [("cpu", (job,))]
+    assert get_job(wing, demanding).status is JobStatus.queued, "it waits for a GPU"
+    report_node(wing, "rack", node_report(gpu="H200"))
+    await feed_jobs(older, dispatcher)
+    assert [(order.pool, order.jobs) for order in dispatcher.orders[3:]] == [("gpu", (demanding,))]
 
 
 async def test_a_lost_dispatch_is_crashed_in_prefect_when_prefect_does_not_notice(

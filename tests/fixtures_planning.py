@@ -99,6 +99,8 @@ class Walker:
             sandbox=self.sandbox,
             limits=LIMITS,
         )
+        if encoded.outgrown:
+            return Walked(plan.decision, "skipped", "not smaller", plan.findings, media, plan)
         verification = verify(
             plan,
             encoded,

@@ -34,6 +34,8 @@ class VideoEncode(Frozen):
     flatten: bool = False
     """Blend a source with transparency onto black."""
     tonemap: bool = False
+    rematrix: bool = False
+    """The scaler knows no such matrix as the source's: another filter brings it to `colour`'s."""
     pix_fmt: str
     source_colour: Colour = Colour()
     """What the samples of the source mean, guesses filled in; None: left to the decoder."""

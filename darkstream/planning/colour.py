@@ -8,6 +8,17 @@ from darkstream.model.preset import VideoRule
 BT709 = Colour(primaries="bt709", transfer="bt709", matrix="bt709", range="tv")
 _HD_WIDTH = 1024
 _HD_HEIGHT = 576
+_UNSCALED = {"ycgco", "bt2020c", "chroma-derived-nc", "chroma-derived-c", "ictcp"}
+"""Matrices that ffmpeg's scaler takes no picture of; zscale converts them."""
+_CONSTANT_LUMINANCE = {"bt2020c": "bt2020-10", "chroma-derived-c": "bt709"}
+"""The usual transfer of matrices that need one."""
+_UNKNOWN = {
+    "ycgco-re": "YCgCo-Re",
+    "ycgco-ro": "YCgCo-Ro",
+    "smpte2085": "Y'D'zD'x",
+    "ipt-c2": "IPT-C2",
+}
+"""Matrices that nothing here converts, as people call them."""
 
 
 def keeps_hdr(stream: VideoStream, rule: VideoRule) -> bool:
@@ -29,6 +40,21 @@ def output_depth(stream: VideoStream, rule: VideoRule) -> int:
     return 10 if stream.bit_depth > 8 and not must_tonemap(stream, rule) else 8
 
 
+def must_rematrix(stream: VideoStream) -> bool:
+    """Whether the samples must leave their matrix for one that can be scaled and played."""
+    return stream.chroma != "rgb" and stream.colour.matrix in _UNSCALED
+
+
+def colour_refusal(stream: VideoStream) -> str | None:
+    """Why the colours of a stream cannot be converted, as a sentence; None: they can."""
+    matrix = stream.colour.matrix
+    if matrix in _UNKNOWN:
+        return f"its colours are coded as {_UNKNOWN[matrix]}, which cannot be converted"
+    if matrix == "ictcp" and stream.hdr == "none":
+        return "its colours are coded as ICtCp, and it does not say how bright they are meant"
+    return None
+
+
 def source_colour(stream: VideoStream) -> Colour:
     """The colour of the decoded samples, with the usual guesses where the file is silent."""
     colour = stream.colour
@@ -44,7 +70,13 @@ def source_colour(stream: VideoStream) -> Colour:
             range=colour.range or "tv",
         )
     full_range = colour.range == "pc" or stream.pix_fmt.startswith("yuvj")
-    return colour.model_copy(update={"range": "pc" if full_range else "tv"})
+    known: dict[str, str | None] = {"range": "pc" if full_range else "tv"}
+    if colour.matrix == "gbr":  # said of samples that are no RGB: a mistake
+        known["matrix"] = None
+    elif colour.matrix in _UNSCALED:
+        known["primaries"] = colour.primaries or _usual_primaries(colour.matrix)
+        known["transfer"] = colour.transfer or _CONSTANT_LUMINANCE.get(colour.matrix)
+    return colour.model_copy(update=known)
 
 
 def output_colour(stream: VideoStream, rule: VideoRule, *, shrinks: bool) -> Colour:
@@ -57,7 +89,14 @@ def output_colour(stream: VideoStream, rule: VideoRule, *, shrinks: bool) -> Col
     source = source_colour(stream)
     if source.matrix is None and shrinks and _is_hd(stream):
         return BT709
+    if must_rematrix(stream):
+        matrix = "bt2020nc" if source.primaries == "bt2020" else "bt709"
+        return source.model_copy(update={"range": "tv", "matrix": matrix})
     return source.model_copy(update={"range": "tv"})
+
+
+def _usual_primaries(matrix: str) -> str:
+    return "bt2020" if matrix == "bt2020c" else "bt709"
 
 
 def _is_hd(stream: VideoStream) -> bool:

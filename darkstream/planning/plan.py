@@ -27,7 +27,7 @@ from darkstream.planning.reasons import convert_reason, remux_reason, skip_reaso
 from darkstream.planning.subtitles import plan_attachments, plan_subtitles
 from darkstream.planning.words import spoken
 
-PLANNER = "2"
+PLANNER = "3"
 """Version of the rules in this room: a change of them changes every fingerprint."""
 
 _FAMILIES = {
@@ -70,8 +70,9 @@ def make_plan(
     container = _container(preset, video)
     tracks = _choose(media, video, preset, container, capabilities, report)
     if video is None and not tracks.audio:
-        what = "no sound that could be decoded" if preset.video is None else "nothing to convert"
-        return Reject(reason=f"it holds {what}", findings=report.findings)
+        return Reject(reason=_nothing_left(media, preset), findings=report.findings)
+    if (refused := pictures.refusal(video, tracks.renditions)) is not None:
+        return Reject(reason=refused, findings=report.findings)
     findings = report.findings + tracks.notes
     if tracks.copied and _is_as_wished(media, preset, container, tracks, findings):
         return Skip(
@@ -124,16 +125,14 @@ def _choose(
     capabilities: Capabilities,
     report: ValidationReport,
 ) -> _Tracks:
-    may_copy = preset.package.kind == "file" and not _damaged(report.findings)
+    may_copy = not _is_abr(preset, video) and not _damaged(report.findings)
     renditions: tuple[VideoEncode | VideoCopy, ...] = ()
     if video is not None and preset.video is not None:
         if may_copy and not any(pictures.misfits(video, preset.video, container)):
             renditions = (pictures.plan_copy(video, container),)
         else:
             renditions = pictures.plan_encodes(video, preset, preset.video, capabilities)
-    audio = sound.plan_audio(
-        media, preset.audio, container, capabilities, may_copy=may_copy or video is None
-    )
+    audio = sound.plan_audio(media, preset.audio, container, capabilities, may_copy=may_copy)
     inside = "abr" if _is_abr(preset, video) else container
     subtitles, lost_subtitles = plan_subtitles(media, preset.subtitles, inside)
     attachments, covers, lost_attachments = plan_attachments(media, inside)
@@ -168,6 +167,14 @@ def _package(preset: Preset, video: VideoStream | None, container: str) -> FileP
     return FilePackage.model_validate({"container": container, "extension": extension})
 
 
+def _nothing_left(media: MediaInfo, preset: Preset) -> str:
+    if preset.video is not None:
+        return "it holds nothing to convert"
+    if not media.audio:
+        return "it has no sound, and the preset keeps nothing else"
+    return "it holds no sound that could be decoded"
+
+
 def _reject(findings: tuple[Finding, ...]) -> Reject:
     told = [finding.message for finding in findings if finding.severity is Severity.reject]
     return Reject(reason="; ".join(told), findings=findings)
@@ -190,6 +197,7 @@ def _is_as_wished(
         and media.container in _FAMILIES[container]
         and media.faststart is not False
         and not tracks.notes
+        and len(tracks.renditions) == len(media.video)
         and all(track.encoder is None for track in tracks.subtitles)
         and len(tracks.audio) == len(media.audio)
         and len(tracks.subtitles) == len(media.subtitles)

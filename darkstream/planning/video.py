@@ -26,6 +26,8 @@ _COPIED_INTO = {
     "mkv": {"h264", "hevc", "av1", "vp9", "vp8"},
     "webm": {"vp8", "vp9", "av1"},
 }
+_SMALLEST = {"hevc": 16, "av1": 4}
+"""Pixels of the shorter side below which an encoder gives up."""
 _WEB_PROFILES = {"baseline", "constrained baseline", "main", "high", "progressive high"}
 
 
@@ -108,6 +110,19 @@ def plan_encodes(
     )
 
 
+def refusal(
+    stream: VideoStream | None, renditions: tuple[VideoEncode | VideoCopy, ...]
+) -> str | None:
+    """Why a stream cannot be encoded as planned, as a sentence; None: it can."""
+    encodes = [rendition for rendition in renditions if isinstance(rendition, VideoEncode)]
+    if stream is None or not encodes:
+        return None
+    for video in encodes:
+        if min(video.width, video.height) < _SMALLEST.get(video.codec, 0):
+            return f"its pictures of {_size(stream)} are too small for {spoken(video.codec)}"
+    return colour.colour_refusal(stream)
+
+
 def _encode(
     stream: VideoStream,
     preset: Preset,
@@ -141,6 +156,7 @@ def _encode(
         field_order=_first_field(stream),
         flatten=stream.alpha,
         tonemap=tonemap,
+        rematrix=colour.must_rematrix(stream),
         pix_fmt="yuv420p" if depth == 8 else "yuv420p10le",
         source_colour=colour.source_colour(stream),
         colour=colour.output_colour(stream, rule, shrinks=_shrinks(stream, size)),
@@ -164,6 +180,8 @@ def _require_filters(
     if tonemap:
         for name in ("zscale", "tonemap"):
             require_filter(name, f"to show {spoken(stream.hdr)} on other screens", capabilities)
+    if colour.must_rematrix(stream):
+        require_filter("zscale", f"for {stream.colour.matrix} colours", capabilities)
     if interlaced:
         require_filter("bwdif", "to deinterlace", capabilities)
     if stream.alpha:

@@ -169,6 +169,27 @@ class TestFilters:
         options = dict(picture_filters(rendition(rotation=90, width=720, height=1280)))
         assert (options["scale"]["w"], options["scale"]["h"]) == (1280, 720)
 
+    def test_a_matrix_the_scaler_does_not_know_is_hidden_from_it_and_then_converted(self) -> None:
+        stream = video_stream(codec="vp9", colour={"matrix": "ycgco"})
+        filters = list(picture_filters(encode_of(plan_of(media_info(stream)))))
+        assert filters[0] == ("setparams", {"colorspace": "bt709"})
+        names = [name for name, _ in filters]
+        assert names.index("scale") < names.index("zscale") < names.index("format")
+        assert dict(filters)["zscale"] == {
+            "rangein": "tv",
+            "matrixin": "ycgco",
+            "matrix": "bt709",
+            "primariesin": "bt709",
+            "primaries": "bt709",
+        }
+
+    def test_tone_mapping_reads_any_matrix(self) -> None:
+        stream = video_stream(codec="vp9", hdr="hdr10", colour={"matrix": "ictcp"})
+        filters = list(picture_filters(encode_of(plan_of(media_info(stream)))))
+        assert filters[0] == ("setparams", {"colorspace": "bt709"})
+        first, *_ = (options for name, options in filters if name == "zscale")
+        assert first["matrixin"] == "ictcp"
+
     def test_the_display_matrix_does_not_survive_being_applied(self) -> None:
         kinds = [
             options["type"] for name, options in picture_filters(rendition()) if name == "sidedata"

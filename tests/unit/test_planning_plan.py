@@ -16,6 +16,7 @@ from darkstream.errors import CapabilityMissing
 from darkstream.model.capabilities import Capabilities
 from darkstream.model.media import (
     Attachment,
+    AudioStream,
     Chapter,
     Finding,
     MediaInfo,
@@ -101,6 +102,12 @@ class TestSkip:
         assert isinstance(decision, Skip)
         assert decision.reason == "already M4A with AAC, starts fast"
 
+    def test_a_film_is_no_sound_file(self) -> None:
+        plan = planned(media_info(video_stream(), audio_stream()), "audio")
+        assert plan.decision == "remux"
+        assert (plan.renditions, plan.audio[0].encoder) == ((), None)
+        assert plan.reason == "all kept streams fit: copied from MP4 into M4A"
+
 
 class TestRemux:
     def test_another_container(self) -> None:
@@ -152,6 +159,16 @@ class TestRemux:
         assert damage_note(plan.findings) == "its end is missing"
         assert planned(media, "archive").smaller_by is None
 
+    @pytest.mark.parametrize("preset", ["audio", "web"])
+    def test_damaged_sound_is_never_copied(self, preset: str) -> None:
+        plan = planned(media_info(audio=audio_stream(), findings=(DAMAGE,)), preset)
+        assert plan.decision == "convert"
+        assert plan.audio[0].encoder == "aac"
+
+    def test_sound_alone_is_copied_where_films_become_a_ladder(self) -> None:
+        plan = planned(media_info(audio=audio_stream(), faststart=False), "abr")
+        assert (plan.decision, plan.audio[0].encoder) == ("remux", None)
+
 
 class TestReject:
     def test_the_reason_is_what_validation_found(self) -> None:
@@ -159,10 +176,36 @@ class TestReject:
         assert isinstance(decision, Reject)
         assert "encrypted" in decision.reason
 
-    def test_no_sound_for_a_sound_preset(self) -> None:
-        decision = decide(media_info(video_stream()), "audio")
+    @pytest.mark.parametrize(
+        ("audio", "reason"),
+        [
+            (None, "it has no sound, and the preset keeps nothing else"),
+            (audio_stream(decoded=False), "it holds no sound that could be decoded"),
+        ],
+    )
+    def test_no_sound_for_a_sound_preset(self, audio: AudioStream | None, reason: str) -> None:
+        decision = decide(media_info(video_stream(), audio), "audio")
         assert isinstance(decision, Reject)
-        assert decision.reason == "it holds no sound that could be decoded"
+        assert decision.reason == reason
+
+    @pytest.mark.parametrize(
+        ("changes", "preset", "reason"),
+        [
+            ({"colour": {"matrix": "ycgco-re"}}, "web", "YCgCo-Re, which cannot be converted"),
+            ({"colour": {"matrix": "ictcp"}}, "web", "does not say how bright they are meant"),
+            ({"width": 8, "height": 2}, "hevc", "its pictures of 8x2 are too small for HEVC"),
+        ],
+    )
+    def test_what_cannot_be_encoded(
+        self, changes: dict[str, object], preset: str, reason: str
+    ) -> None:
+        decision = decide(media_info(video_stream(codec="mpeg4", **changes)), preset)
+        assert isinstance(decision, Reject)
+        assert reason in decision.reason
+
+    def test_what_is_copied_needs_no_conversion_of_its_colours(self) -> None:
+        stream = video_stream(colour={"matrix": "ycgco-re"})
+        assert planned(media_info(stream, container="mov")).decision == "remux"
 
     def test_nothing_at_all(self) -> None:
         empty = media_info()
@@ -312,6 +355,39 @@ class TestColour:
         assert (video.source_colour.matrix, video.colour.matrix) == ("gbr", "bt709")
         assert video.flatten
 
+    @pytest.mark.parametrize(
+        ("colour", "source", "wanted"),
+        [
+            ({"matrix": "ycgco"}, ("ycgco", "bt709", None), ("bt709", "bt709", None)),
+            (
+                {"matrix": "bt2020c"},
+                ("bt2020c", "bt2020", "bt2020-10"),
+                ("bt2020nc", "bt2020", "bt2020-10"),
+            ),
+            (
+                {"matrix": "chroma-derived-c", "primaries": "smpte432"},
+                ("chroma-derived-c", "smpte432", "bt709"),
+                ("bt709", "smpte432", "bt709"),
+            ),
+        ],
+    )
+    def test_a_matrix_that_cannot_be_scaled_becomes_a_usual_one(
+        self,
+        colour: dict[str, str],
+        source: tuple[str, str | None, str | None],
+        wanted: tuple[str, str | None, str | None],
+    ) -> None:
+        video = encode_of(planned(media_info(video_stream(codec="vp9", colour=colour))))
+        assert video.rematrix
+        before, after = video.source_colour, video.colour
+        assert (before.matrix, before.primaries, before.transfer) == source
+        assert (after.matrix, after.primaries, after.transfer) == wanted
+
+    def test_rgb_in_name_only_is_left_to_the_decoder(self) -> None:
+        stream = video_stream(codec="png", chroma="400", colour={"matrix": "gbr", "range": "pc"})
+        video = encode_of(planned(media_info(stream)))
+        assert (video.source_colour.matrix, video.source_colour.range) == (None, "pc")
+
     def test_a_silent_hd_source_made_smaller_is_named(self) -> None:
         large = encode_of(planned(media_info(video_stream(width=3840, height=2160))))
         assert large.colour.matrix == "bt709"
@@ -373,6 +449,7 @@ class TestEncoders:
         ("changes", "name"),
         [
             ({"hdr": "hlg"}, "zscale"),
+            ({"codec": "vp9", "colour": {"matrix": "ycgco"}}, "zscale"),
             ({"field_order": "bff"}, "bwdif"),
             ({"alpha": True}, "premultiply"),
         ],

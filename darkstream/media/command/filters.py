@@ -33,6 +33,9 @@ def filter_renditions(source: Node, renditions: Sequence[VideoEncode]) -> list[N
 
 def picture_filters(video: VideoEncode) -> Iterator[Filter]:
     """Every filter of one rendition, in order, with its options."""
+    if video.rematrix:
+        # Scaling is the same in every matrix, but the scaler refuses those it cannot name.
+        yield "setparams", {"colorspace": video.colour.matrix or "bt709"}
     if video.deinterlace:
         yield "bwdif", {"mode": "send_frame", "parity": video.field_order or "auto", "deint": "all"}
     if video.frame_rate is not None:
@@ -44,6 +47,8 @@ def picture_filters(video: VideoEncode) -> Iterator[Filter]:
     yield from _turn(video)
     if video.tonemap:
         yield from _tonemap(video.source_colour)
+    elif video.rematrix:
+        yield "zscale", _rematrix(video)
     yield "format", {"pix_fmts": video.pix_fmt}
     yield "setsar", {"sar": "1"}
     yield "setparams", _tags(video.colour)
@@ -93,6 +98,19 @@ def _turn(video: VideoEncode) -> Iterator[Filter]:
     elif video.rotation == 180:
         yield "hflip", {}
         yield "vflip", {}
+
+
+def _rematrix(video: VideoEncode) -> dict[str, str | int]:
+    """Scaled already, so in the output's range; nothing but the matrix changes."""
+    options: dict[str, str | int] = {"rangein": video.colour.range or "tv"}
+    for name, was, becomes in (
+        ("matrix", video.source_colour.matrix, video.colour.matrix),
+        ("primaries", video.source_colour.primaries, video.colour.primaries),
+        ("transfer", video.source_colour.transfer, video.colour.transfer),
+    ):
+        if was is not None and becomes is not None:
+            options |= {f"{name}in": was, name: becomes}
+    return options
 
 
 def _tonemap(source: Colour) -> Iterator[Filter]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.container.core import Chapter
 
-_REVISION = 2
+_REVISION = 3
 """Counts up with every change of what the prober answers: part of every cache key."""
 _FAMILIES = {"mpegts": "mpegts", "avi": "avi", "flv": "flv", "ogg": "ogg", "asf": "asf"}
 _AUDIO = frozenset(

@@ -30,8 +30,8 @@ _PRIMARIES = {
 }
 _TRANSFERS = {
     1: "bt709",
-    4: "gamma22",
-    5: "gamma28",
+    4: "bt470m",
+    5: "bt470bg",
     6: "smpte170m",
     7: "smpte240m",
     8: "linear",
@@ -60,6 +60,9 @@ _MATRICES = {
     12: "chroma-derived-nc",
     13: "chroma-derived-c",
     14: "ictcp",
+    15: "ipt-c2",
+    16: "ycgco-re",
+    17: "ycgco-ro",
 }
 _RANGES = {1: "tv", 2: "pc"}
 _CHROMA = {(2, 2): "420", (2, 1): "422", (1, 1): "444"}

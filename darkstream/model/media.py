@@ -174,6 +174,8 @@ class MediaInfo(Frozen):
         "mp4", "mov", "matroska", "webm", "mpegts", "avi", "flv", "ogg", "asf", "audio", "other"
     ]
     size_bytes: int
+    content_bytes: int | None = None
+    """Bytes before the zeros that fill the rest of the file; None: all of it."""
     duration: Rational | None = None
     start: Rational | None = None
     bit_rate: int | None = None

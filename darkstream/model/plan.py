@@ -132,6 +132,8 @@ class EncodePlan(Frozen):
     findings: tuple[Finding, ...] = ()
     source_formats: tuple[str, ...]
     """Demuxers ffmpeg may use on the input, as probed."""
+    source_bytes: int | None = None
+    """Only so many bytes of the source are read; None: all."""
     renditions: tuple[VideoEncode | VideoCopy, ...]
     audio: tuple[AudioTrack, ...]
     subtitles: tuple[SubtitleTrack, ...]

@@ -102,6 +102,7 @@ def _make(
         reason=reason,
         findings=findings,
         source_formats=media.formats,
+        source_bytes=media.content_bytes,
         renditions=tracks.renditions,
         audio=tracks.audio,
         subtitles=tracks.subtitles,

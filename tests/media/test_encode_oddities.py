@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from darkstream.media.damage import describe_empty, describe_hidden
 from darkstream.media.measure import Measured, check_streams
 from darkstream.media.tally import Tally
 from darkstream.model.encoded import StreamTally
+from darkstream.model.media import Severity
 
 
 def _transport(clips: Clips) -> bytes:
@@ -114,3 +116,57 @@ def test_nothing_is_hidden_where_all_is_written(walker: Walker, clips: Clips) ->
     plan = plan_for(walker, clips.plain(), "web")
     assert describe_hidden(plan, (25,), 25) == ()
     assert [f.code for f in describe_hidden(plan, (20,), 25)] == ["begins-in-the-middle"]
+
+
+@pytest.mark.parametrize("size", [None, 40 << 20, 2 << 30])
+def test_a_recording_that_goes_on_with_zeros_is_kept_up_to_them(
+    walker: Walker, clips: Clips, tmp_path: Path, size: int | None
+) -> None:
+    data, source = _transport(clips), tmp_path / "goes,,on:with zeros.ts"
+    source.write_bytes(data)
+    if size is not None:
+        os.truncate(source, size)
+    done = walker.walk(source, "web", tmp_path / "work")
+    assert done.status == "done", done.reason
+    assert done.verification is not None
+    assert done.verification.frames == (100,)
+    if size is None:
+        assert done.findings == ()
+    else:
+        assert [finding.code for finding in done.findings] == ["zeros-at-the-end"]
+        assert done.media is not None
+        assert done.media.content_bytes is not None
+        assert 0 <= done.media.content_bytes - len(data) <= 204
+        assert f"its last {size - done.media.content_bytes} bytes are zeros" in done.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "codecs"),
+    [
+        ("ending.ogv", ("-c:v", "libtheora", "-c:a", "libvorbis")),
+        ("ending.wmv", ("-c:v", "wmv2", "-c:a", "wmav2")),
+    ],
+)
+def test_a_cut_off_end_is_told(
+    walker: Walker, clips: Clips, tmp_path: Path, name: str, codecs: tuple[str, ...]
+) -> None:
+    whole, source = clips.plain(name, *codecs, seconds=3), tmp_path / name
+    intact = walker.walk(whole, "web", tmp_path / "intact")
+    assert (intact.status, intact.findings) == ("done", ())
+    data = whole.read_bytes()
+    source.write_bytes(data[: len(data) * 4 // 5])
+    done = walker.walk(source, "web", tmp_path / "work")
+    assert done.status == "done", done.reason
+    assert done.findings[0].code == "truncated"
+    assert done.findings[0].severity is Severity.repairable
+
+
+def test_a_webm_that_is_as_wished_is_left_as_it_is(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    codecs = ("-c:v", "libvpx-vp9", "-cpu-used", "8", "-c:a", "libopus")
+    done = walker.walk(clips.plain("as-wished.webm", *codecs), "webm", tmp_path)
+    assert (done.status, done.reason) == (
+        "skipped",
+        "already WebM with VP9 (320x240 <= 1920x1080, 8-bit) and Opus",
+    )

@@ -82,6 +82,11 @@ class TestInput:
         assert after(argv, "-i") == r"file:/in/\xff.mkv"
         assert argv[-1] == "file:/out/output.mp4"
 
+    def test_a_file_that_goes_on_with_zeros_is_read_up_to_them(self) -> None:
+        argv = words(plan_of(media_info(video_stream(codec="vp8"), content_bytes=9000)))
+        assert after(argv, "-i") == r"subfile,,start,0,end,9000,,:file:/in/\xff.mkv"
+        assert after(argv, "-protocol_whitelist") == "subfile,file"
+
     def test_threads_are_for_the_decoder_and_the_encoder(self) -> None:
         argv = words(plan_of(media_info(video_stream(codec="vp8"))), threads=3)
         assert after(argv, "-threads") == "3"

@@ -52,7 +52,7 @@ def convert_command(
     graph = _graph(plan, max_pixels, threads)
     words = ffmpeg.get_args(graph)
     paths = {
-        _SOURCE: b"file:" + source,
+        _SOURCE: _part(plan.source_bytes) + b"file:" + source,
         _OUTPUT: b"file:" + os.path.join(directory, output_name(plan).encode()),
     }
     errors = ("-max_error_rate", "1", "-abort_on", "empty_output")
@@ -83,18 +83,22 @@ def _bind(word: str, paths: Mapping[str, bytes]) -> bytes:
     return paths.get(word, word.encode("utf-8", "surrogateescape"))
 
 
+def _part(size: int | None) -> bytes:
+    """The protocol that ends a file early."""
+    return b"" if size is None else b"subfile,,start,0,end,%d,,:" % size
+
+
 def _graph(plan: EncodePlan, max_pixels: int, threads: int | None) -> Any:  # noqa: ANN401 - untyped library
-    source = ffmpeg.input(
-        _SOURCE,
-        noautorotate=None,
-        **input_options(",".join(plan.source_formats), max_pixels, threads),
-    )
+    options = input_options(",".join(plan.source_formats), max_pixels, threads)
+    if plan.source_bytes is not None:
+        options["protocol_whitelist"] = "subfile,file"
+    source = ffmpeg.input(_SOURCE, noautorotate=None, **options)
     streams = _video_streams(plan, source)
     indexes = [track.source_index for track in plan.audio]
     indexes += [track.source_index for track in plan.subtitles]
     streams += [source[str(index)] for index in (*indexes, *plan.covers, *plan.attachments)]
-    options = {**_video_options(plan, threads), **track_options(plan), **_muxer(plan)}
-    return ffmpeg.output(*streams, _OUTPUT, **options)
+    made = {**_video_options(plan, threads), **track_options(plan), **_muxer(plan)}
+    return ffmpeg.output(*streams, _OUTPUT, **made)
 
 
 def _video_streams(plan: EncodePlan, source: Any) -> list[Any]:  # noqa: ANN401 - untyped library

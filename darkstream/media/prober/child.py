@@ -16,6 +16,7 @@ import av
 import av.logging
 
 from darkstream.media.prober.describe import describe
+from darkstream.media.prober.endings import Beginning
 from darkstream.media.prober.head import Refused, check_head
 from darkstream.media.prober.layout import Layout, read_layout
 
@@ -61,8 +62,9 @@ def _probe(stream: BinaryIO, max_pixels: int) -> dict[str, Any]:
     layout = read_layout(stream, size)
     options = _OPTIONS | _INDEXED_OPTIONS if layout.has_index else _OPTIONS
     stream.seek(0)
+    whole = stream if layout.content_bytes is None else Beginning(stream, layout.content_bytes)
     try:
-        with av.open(stream, mode="r", options=options, metadata_errors="replace") as container:
+        with av.open(whole, mode="r", options=options, metadata_errors="replace") as container:
             return describe(container, layout, size, max_pixels)
     except av.error.FFmpegError as error:
         if reason := _explain(layout):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,9 @@ def describe(
     formats = container.format.name.split(",")
     return {
         "formats": formats,
-        "container": _family(formats, container.metadata),
+        "container": _family(formats, container.metadata, layout),
         "size_bytes": size,
+        "content_bytes": layout.content_bytes,
         "duration": _duration(container, groups),
         "start": seconds(container.start_time, _CLOCK),
         "bit_rate": container.bit_rate or None,
@@ -56,7 +58,7 @@ def describe(
         "encrypted": encrypted,
         "chapters": [_chapter(chapter) for chapter in container.chapters()],
         "title": text(container.metadata.get("title")),
-        "findings": _findings(max(layout.missing_bytes, seen.missing_bytes)),
+        "findings": list(_findings(layout, seen.missing_bytes, size)),
         "prober": _version(),
         **groups,
     }
@@ -67,13 +69,13 @@ def _version() -> str:
     return f"darkstream {_REVISION}, pyav {av.__version__}, libavformat {library}"
 
 
-def _family(formats: list[str], metadata: dict[str, str]) -> str:
+def _family(formats: list[str], metadata: dict[str, str], layout: Layout) -> str:
     first = formats[0]
     if first == "mov":
         brand = metadata.get("major_brand", "").strip()
         return "mov" if brand in {"", "qt"} else "mp4"
     if first == "matroska":
-        return "webm" if metadata.get("DOCTYPE") == "webm" else "matroska"
+        return "webm" if layout.doctype == "webm" else "matroska"
     return _FAMILIES.get(first, "audio" if first in _AUDIO else "other")
 
 
@@ -96,8 +98,14 @@ def _chapter(chapter: Chapter) -> dict[str, Any]:
     }
 
 
-def _findings(missing_bytes: int) -> list[dict[str, str]]:
-    if not missing_bytes:
-        return []
-    message = f"the file ends {missing_bytes} bytes before its own index says"
-    return [{"code": "truncated", "severity": "repairable", "message": message}]
+def _findings(layout: Layout, missing_bytes: int, size: int) -> Iterator[dict[str, str]]:
+    missing_bytes = max(layout.missing_bytes, missing_bytes)
+    if missing_bytes:
+        message = f"the file ends {missing_bytes} bytes before its own index says"
+        yield {"code": "truncated", "severity": "repairable", "message": message}
+    elif layout.unfinished:
+        message = "it ends without the mark of its end: the rest is missing"
+        yield {"code": "truncated", "severity": "repairable", "message": message}
+    if layout.content_bytes is not None:
+        message = f"its last {size - layout.content_bytes} bytes are zeros: what was there is lost"
+        yield {"code": "zeros-at-the-end", "severity": "repairable", "message": message}

@@ -6,12 +6,14 @@ import struct
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from darkstream.media.prober import endings
 from darkstream.media.prober.boxes import Box, is_iso, walk_boxes
 
 _ENCRYPTED = {b"encv", b"enca", b"encs", b"enct", b"drms", b"drmi", b"p608"}
 _DOLBY_VISION = {b"dvcC", b"dvvC", b"dvwC"}
 _LARGE = {b"moov", b"moof", b"mdat"}
 _SEGMENT, _UNKNOWN_SIZE = b"\x18\x53\x80\x67", (1 << 56) - 1
+_DOCTYPE = b"\x42\x82"
 _SEARCHED_BYTES = 1 << 20
 
 
@@ -27,7 +29,9 @@ class Track:
 class Layout:
     """The structure of one file.
 
-    `missing_bytes` is what it declares past its end; `broken`: its boxes end before the file does.
+    `missing_bytes` is what it declares past its end; `broken`: its boxes end before the file does;
+    `unfinished`: it does not end as its format demands; `content_bytes`: what is before the zeros
+    that fill the rest; `doctype`: what kind of Matroska it is.
     """
 
     is_iso: bool = False
@@ -36,21 +40,34 @@ class Layout:
     encrypted: bool = False
     missing_bytes: int = 0
     broken: bool = False
+    unfinished: bool = False
+    content_bytes: int | None = None
+    doctype: str = ""
     tracks: list[Track] = field(default_factory=list)
 
 
 def read_layout(stream: BinaryIO, size: int) -> Layout:
     """Look at the boxes (ISO/IEC 14496-12), elements (RFC 9559) or chunks of a file."""
     stream.seek(0)
-    head = stream.read(64)
+    head = stream.read(1024)
     if is_iso(head):
         return _read_iso(stream, size)
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return _read_matroska(stream, size)
+    return _read_other(stream, head, size)
+
+
+def _read_other(stream: BinaryIO, head: bytes, size: int) -> Layout:
     if head.startswith(b"RIFF"):
         declared = struct.unpack_from("<I", head, 4)[0] + 8
         known = 8 < declared < 1 << 32
         return Layout(missing_bytes=max(0, declared - size) if known else 0)
+    if endings.is_asf(head):
+        return Layout(missing_bytes=endings.asf_missing_bytes(stream, size))
+    if endings.is_ogg(head):
+        return Layout(unfinished=endings.ogg_unfinished(stream, size))
+    if endings.is_transport(head):
+        return Layout(content_bytes=endings.content_bytes(stream, size))
     return Layout()
 
 
@@ -92,13 +109,21 @@ def _profile(record: bytes) -> int | None:
 def _read_matroska(stream: BinaryIO, size: int) -> Layout:
     stream.seek(0)
     head = stream.read(_SEARCHED_BYTES)
-    layout = Layout(tracks=_matroska_dolby_vision(head))
+    layout = Layout(tracks=_matroska_dolby_vision(head), doctype=_doctype(head))
     start = head.find(_SEGMENT, 0, 4096)
     if start >= 0:
         length, width = _vint(head, start + 4)
         if length != _UNKNOWN_SIZE and width:
             layout.missing_bytes = max(0, start + 4 + width + length - size)
     return layout
+
+
+def _doctype(head: bytes) -> str:
+    """'matroska' or 'webm': the text of the header's DocType element."""
+    place = head.find(_DOCTYPE, 0, 64)
+    length, width = _vint(head, place + 2) if place >= 0 else (0, 0)
+    text = head[place + 2 + width :][: min(length, 16)]
+    return text.rstrip(b"\0").decode("ascii", "replace")
 
 
 def _vint(data: bytes, position: int) -> tuple[int, int]:

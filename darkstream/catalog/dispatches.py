@@ -75,8 +75,11 @@ class Dispatches:
 
     def choose_pools(self, pool: _Pool, choose: Callable[[Preset], _Pool]) -> None:
         """Choose anew where the queued jobs of a pool go."""
+        waiting = (jobs.c.status == JobStatus.queued.value, jobs.c.pool == pool)
+        with self._database.read() as connection:  # this is asked every second
+            if connection.scalar(select(jobs.c.id).where(*waiting).limit(1)) is None:
+                return
         with self._database.write() as connection:
-            waiting = (jobs.c.status == JobStatus.queued.value, jobs.c.pool == pool)
             for preset in connection.scalars(
                 select(jobs.c.preset).where(*waiting).distinct()
             ).all():

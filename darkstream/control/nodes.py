@@ -25,6 +25,7 @@ def report_node(wing: Wing, name: str, report: NodeReport) -> None:
     nodes = wing.catalog.nodes.all()
     if not before and any(map(_serves_gpu, nodes)):
         choose_again(wing, "cpu", nodes)
+        wing.jobs_wake.set()
 
 
 def list_nodes(wing: Wing) -> list[Node]:
@@ -58,7 +59,6 @@ def choose_again(wing: Wing, pool: Pool, nodes: Sequence[Node]) -> None:
             return "gpu"
 
     wing.catalog.dispatches.choose_pools(pool, choose)
-    wing.jobs_wake.set()
 
 
 def is_gpu_gone(wing: Wing, nodes: Sequence[Node]) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 
@@ -8,10 +9,12 @@ from fixtures_server import FakeDispatcher, node_report, preferring, silence_nod
 from sqlalchemy import insert
 
 from darkstream.catalog.schema import jobs
+from darkstream.control import nodes
 from darkstream.control.feed import feed_jobs, feed_scans
 from darkstream.control.jobs import get_job
 from darkstream.control.libraries import add_library
 from darkstream.control.nodes import report_node
+from darkstream.control.rounds import Round, run_rounds
 from darkstream.control.scans import start_scan
 from darkstream.control.wing import Wing
 from darkstream.errors import PrefectUnreachable
@@ -119,3 +122,24 @@ async def test_a_scan_gets_one_flow_run(wing: Wing) -> None:
     await feed_scans(wing, dispatcher)
     await feed_scans(wing, dispatcher)
     assert [made.id for made in dispatcher.scans] == [scan.id]
+
+
+async def test_a_look_at_the_queue_does_not_call_for_the_next(
+    wing: Wing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a server whose machine has no GPU would do nothing but look."""
+    monkeypatch.setattr(nodes, "_HEARD_S", -1.0)
+    wing.catalog.nodes.report("den", node_report())
+    stop, looks = asyncio.Event(), 0
+
+    async def look() -> bool:
+        nonlocal looks
+        looks += 1
+        return await feed_jobs(wing, FakeDispatcher())
+
+    round_ = Round("dispatch", look, every_s=60.0, wake=wing.jobs_wake)
+    task = asyncio.create_task(run_rounds([round_], wing.troubles, stop))
+    await asyncio.sleep(0.5)
+    stop.set()
+    await asyncio.wait_for(task, 5)
+    assert looks == 1

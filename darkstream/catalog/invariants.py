@@ -10,6 +10,7 @@ from darkstream.catalog.schema import dispatches, jobs, outbox, results, scans
 from darkstream.model.job import JobStatus
 
 _ENDED = jobs.c.status.in_(ENDED)
+_QUEUED = jobs.c.status == JobStatus.queued.value
 _RUNS = jobs.c.status == JobStatus.running.value
 _IN_DISPATCH = jobs.c.status.in_((JobStatus.running.value, JobStatus.dispatched.value))
 _DISPATCH_IS_OPEN = exists().where(
@@ -29,6 +30,7 @@ def _jobs(connection: Connection) -> list[str]:
             and_(_ENDED, jobs.c.ended.is_(None)), and_(~_ENDED, jobs.c.ended.is_not(None))
         ),
         "has ended and is still leased or dispatched": and_(_ENDED, held),
+        "waits in the queue and is still leased or dispatched": and_(_QUEUED, held),
         "runs without a lease": and_(_RUNS, jobs.c.lease_until.is_(None)),
         "belongs to a dispatch that is over": and_(_IN_DISPATCH, not_(_DISPATCH_IS_OPEN)),
         "counts attempts that it never had": or_(

@@ -1,12 +1,13 @@
-"""Leases as a state machine: whatever happens in whatever order, one worker holds a job."""
+"""Leases as a state machine: whatever happens in whatever order, one worker holds a job.
+
+The catalog is held against a model of it after every step.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from lease_model import MOST, RUNNING, WAITING, ExpectedJob, Model, Worker
 from sqlalchemy import text
 
 from darkstream.catalog import Catalog
 from darkstream.errors import Conflict, LeaseLost
-from darkstream.model.base import (
-    ContentId,
-    DispatchId,
-    FencingToken,
-    Fingerprint,
-    JobId,
-    NodeName,
-)
-from darkstream.model.job import Claim, ContentKey, JobStatus, Outcome, OutputFile, PublishTarget
+from darkstream.model.base import ContentId, DispatchId, Fingerprint, JobId, NodeName
+from darkstream.model.job import Claim, ContentKey, Outcome, OutputFile
 from darkstream.model.preset import Preset
 from darkstream.model.wire import (
     Commit,
@@ -46,47 +41,18 @@ from darkstream.model.wire import (
 )
 from darkstream.settings import LeaseSettings
 
-LEASE = LeaseSettings(max_attempts=3)
+LEASE = LeaseSettings(max_attempts=MOST)
 NODE = NodeName("node")
 KEYS = st.sampled_from("pppq").map(
     lambda name: ContentKey(content=ContentId(name * 64), fingerprint=Fingerprint("f" * 64))
 )
-
-
-@dataclass
-class Worker:
-    """One attempt as the worker sees it; it may be late, and does not know."""
-
-    job: JobId
-    token: FencingToken
-    source: bytes
-    dispatch: DispatchId
-    asked: str
-    attempt: int
-    steps: int = 0
-    key: ContentKey | None = None
-    encodes: bool = False
-    target: PublishTarget | None = None
-    output: OutputFile | None = None
-    committed: Commit | None = None
-
-    @property
-    def bytes_made(self) -> str:
-        """No two encodes give the same bytes."""
-        return f"{self.job}.{self.token}"
-
-
-@dataclass
-class Model:
-    """What must be true, kept beside the catalog."""
-
-    holders: dict[JobId, FencingToken] = field(default_factory=dict)
-    cancelled: set[JobId] = field(default_factory=set)
-    disk: dict[bytes, str] = field(default_factory=dict)
-    published: dict[bytes, str] = field(default_factory=dict)
-    encoders: dict[ContentKey, list[Worker]] = field(default_factory=dict)
-    asked: dict[DispatchId, str] = field(default_factory=dict)
-    """Which claim each flow run asked for last."""
+LOSSES = st.sampled_from(["lose", "lose run", "silence", "release", "go on"])
+_JOBS = text(
+    "SELECT id, status, attempts, token, cancel_requested, dispatch_id, lease_until FROM jobs"
+)
+_RESULTS = text("SELECT content, fingerprint, job_id, done FROM results")
+_TOLD = text("SELECT count(*) FROM outbox WHERE type = 'job.ended'")
+_SILENCE = text("UPDATE jobs SET lease_until = 0 WHERE id = :job AND status = 'running'")
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +87,8 @@ class Leases(RuleBasedStateMachine):
         url = f"sqlite:///{self.directory}/{self.template.name}"
         self.catalog = Catalog(url, lease=LEASE)
         self.model = Model()
-        self.jobs: list[JobId] = []
         self.workers: list[Worker] = []
-        self.asks = 0
+        self.count = 0
         for name in "aab":
             self.submit(name, 50)
         self.start(slots=3)
@@ -135,54 +100,83 @@ class Leases(RuleBasedStateMachine):
             self.catalog.close()
             shutil.rmtree(self.directory)
 
-    @rule(name=st.sampled_from("abc"), priority=st.sampled_from([5, 50, 90]))
+    @rule(name=st.sampled_from("abc"), priority=st.sampled_from([5, 50, 50, 90]))
     def submit(self, name: str, priority: int) -> None:
+        self.add(name, priority)
+
+    def add(self, name: str, priority: int, flow_run: str | None = None) -> ExpectedJob:
         job = self.catalog.jobs.submit(
             source=f"/in/{name}.mkv".encode(),
             relative=f"{name}.mkv".encode(),
             destination=b"/out",
             preset=Preset(name="web"),
             priority=priority,
+            flow_run=flow_run,
         )
-        self.jobs.append(job.id)
+        made = self.model.jobs[job.id] = ExpectedJob(job.id, priority)
+        return made
 
-    @rule(slots=st.integers(1, 3))
-    def start(self, slots: int) -> None:
-        """Dispatch what waits, and let a worker take up each flow run."""
+    @rule(name=st.sampled_from("abc"), claims=st.booleans())
+    def submit_itself(self, name: str, claims: bool) -> None:
+        """A flow run that makes its job itself keeps it."""
+        self.count += 1
+        run = f"own-{self.count}"
+        job = self.add(name, 50, run)
+        job.dispatch = dispatch = self.catalog.jobs.dispatch_of_flow_run(run)
+        self.model.open[dispatch] = job.queue
+        self.model.own.add(dispatch)
+        self.model.bound[dispatch] = run
+        if claims:
+            self.claim(dispatch, run)
+
+    @rule(slots=st.integers(1, 3), claims=st.integers(0, 3))
+    def start(self, slots: int, claims: int = 3, window: int = 3) -> None:
+        """Dispatch what waits, and let workers take up flow runs."""
         orders = self.catalog.dispatches.plan(
-            pool="cpu", window=3, batch_seconds=60.0, live_slots=slots
+            pool="cpu", window=window, batch_seconds=60.0, live_slots=slots
         )
         for order in orders:
-            self.catalog.dispatches.bind(order.id, f"run-{order.id}")
-            assert self.claim(order.id), "a dispatch was made for nothing"
+            run = self.model.bound[order.id] = f"run-{order.id}"
+            self.catalog.dispatches.bind(order.id, run)
+            self.model.open[order.id] = order.queue
+            for number in order.jobs:
+                job = self.model.jobs[number]
+                assert job.ready and job.dispatch is None and job.queue == order.queue
+                job.dispatch, job.blocker = order.id, None
+        assert not orders or len(self.model.open) <= window
+        for order in orders[:claims]:
+            assert self.claim(order.id, f"run-{order.id}"), "a dispatch was made for nothing"
+
+    @rule(pick=PICK, adopt_s=st.sampled_from([0.0, 60.0]), run=st.sampled_from(["run", "copy"]))
+    def claim_any(self, pick: int, adopt_s: float, run: str) -> None:
+        """A flow run begins, or is begun a second time, somewhere."""
+        if dispatches := sorted(self.model.open):
+            dispatch = dispatches[-1 - pick % len(dispatches)]
+            self.claim(dispatch, f"{run}-{dispatch}", adopt_s)
 
     @precondition(some_worker)
     @rule(pick=PICK, adopt_s=st.sampled_from([0.0, 60.0]))
     def go_on(self, pick: int, adopt_s: float) -> None:
         """A flow run takes its next job, or one of others'; what it still held is lost."""
-        self.claim(self.pick(pick).dispatch, adopt_s)
+        worker = self.pick(pick)
+        self.claim(worker.dispatch, worker.run, adopt_s)
 
-    def claim(self, dispatch: DispatchId, adopt_s: float = 0.0) -> bool:
-        held = self.running(dispatch)
-        self.asks += 1
-        asked = f"claim-{self.asks}"
-        claim = self.ask(dispatch, asked, adopt_s)
-        if self.is_open(dispatch):
+    def claim(self, dispatch: DispatchId, run: str, adopt_s: float = 0.0) -> bool:
+        self.count += 1
+        asked = f"claim-{self.count}"
+        claim = self.catalog.leases.claim(dispatch, NODE, run, asked=asked, adopt_s=adopt_s)
+        self.model.take_back(dispatch, run)
+        job = self.model.next_of(dispatch, adopt=adopt_s > 0)
+        if dispatch in self.model.open:
             self.model.asked[dispatch] = asked
-        self.lose(held)
-        if claim is None:
+        assert (claim and claim.job) == (job and job.id)
+        if claim is None or job is None:
             return False
-        former = [worker.token for worker in self.workers if worker.job == claim.job]
-        assert claim.token > max(former, default=0)
-        assert claim.attempt <= LEASE.max_attempts
-        self.model.holders[claim.job] = claim.token
-        worker = Worker(claim.job, claim.token, claim.source, dispatch, asked, claim.attempt)
+        self.model.give(job, dispatch, run)
+        assert (claim.token, claim.attempt) == (job.token, job.attempts)
+        worker = Worker(job.id, claim.token, claim.source, dispatch, run, asked, claim.attempt)
         self.workers.append(worker)
         return True
-
-    def ask(self, dispatch: DispatchId, asked: str, adopt_s: float = 0.0) -> Claim | None:
-        run = f"run-{dispatch}"
-        return self.catalog.leases.claim(dispatch, NODE, run, asked=asked, adopt_s=adopt_s)
 
     @precondition(some_worker)
     @rule(pick=PICK, adopt_s=st.sampled_from([0.0, 60.0]))
@@ -191,28 +185,40 @@ class Leases(RuleBasedStateMachine):
         worker = self.pick(pick)
         if self.model.asked[worker.dispatch] != worker.asked:
             return
-        claim = self.ask(worker.dispatch, worker.asked, adopt_s)
-        if not self.holds(worker):
+        claim: Claim | None = self.catalog.leases.claim(
+            worker.dispatch, NODE, worker.run, asked=worker.asked, adopt_s=adopt_s
+        )
+        if not self.model.holds(worker):
             assert claim is None, "an answer to the same claim is another job"
             return
         assert claim is not None
         given = (claim.job, claim.token, claim.attempt)
         assert given == (worker.job, worker.token, worker.attempt)
+        self.model.jobs[worker.job].silent = False
 
     @precondition(some_worker)
     @rule(pick=PICK)
     def beat(self, pick: int) -> None:
-        worker = self.pick(pick)
-        lease = LeaseReport(job=worker.job, token=worker.token)
-        answer = self.catalog.leases.beat(Heartbeat(node=NODE, leases=(lease,)))
-        mine = self.holds(worker)
-        to_stop = mine and worker.job in self.model.cancelled
-        over = self.was_cancelled(worker)
-        assert (worker.job in answer.lost) == (not mine and not over)
-        assert (worker.job in answer.cancel) == (to_stop or over)
+        self.hear(self.pick(pick))
 
     @precondition(some_worker)
-    @rule(pick=PICK, key=KEYS, steps=st.sampled_from([1, 1, 2, 3, 4]))
+    @rule()
+    def beat_all(self) -> None:
+        """Also those that were taken for lost long ago."""
+        for worker in self.workers:
+            self.hear(worker)
+
+    def hear(self, worker: Worker) -> None:
+        lease = LeaseReport(job=worker.job, token=worker.token)
+        answer = self.catalog.leases.beat(Heartbeat(node=NODE, leases=(lease,)))
+        mine, over = self.model.holds(worker), self.model.was_cancelled(worker)
+        job = self.model.jobs[worker.job]
+        assert (worker.job in answer.lost) == (not mine and not over)
+        assert (worker.job in answer.cancel) == ((mine and job.cancel) or over)
+        job.silent = job.silent and not mine
+
+    @precondition(some_worker)
+    @rule(pick=PICK, key=KEYS, steps=st.sampled_from([1, 1, 2, 3, 4, 4]))
     def work(self, pick: int, key: ContentKey, steps: int) -> None:
         """Do the next few steps of an attempt, from wherever it is."""
         worker = self.pick(pick)
@@ -221,6 +227,15 @@ class Leases(RuleBasedStateMachine):
         for step in todo[worker.steps : worker.steps + steps]:
             step()
         worker.steps += steps
+
+    @precondition(some_worker)
+    @rule(pick=PICK, key=KEYS, again=st.booleans())
+    def redo(self, pick: int, key: ContentKey, again: bool) -> None:
+        """A job is done, and done again by somebody who wishes so."""
+        self.work(pick, key, 4)
+        job = self.pick(pick).job
+        if again and self.model.jobs[job].status not in (WAITING, RUNNING):
+            self.try_again(job)
 
     @precondition(some_worker)
     @rule(pick=PICK, key=KEYS)
@@ -236,14 +251,9 @@ class Leases(RuleBasedStateMachine):
         answer = self.fenced(worker, lambda: self.catalog.results.report_plan(worker.job, report))
         if answer is None:
             return
-        if answer.action == "wait":
-            self.lose([worker.job])
-            return
-        worker.key, worker.encodes = key, answer.action == "encode"
-        if worker.encodes:
-            others = self.model.encoders.setdefault(key, [])
-            assert not any(map(self.holds, others)), "two encode the same"
-            others.append(worker)
+        assert answer.action == self.model.plan(self.model.jobs[worker.job], key)
+        if answer.action != "wait":
+            worker.key, worker.encodes = key, answer.action == "encode"
 
     def ask_for_name(self, worker: Worker) -> None:
         if worker.key is None:
@@ -269,21 +279,20 @@ class Leases(RuleBasedStateMachine):
         if there not in (None, *worker.target.replaces):
             self.ask_for_name(worker)
         if there not in (None, *worker.target.replaces):
-            assert not self.holds(worker), "its own name is taken"
+            assert not self.model.holds(worker), "its own name is taken"
             return
         self.model.disk[path] = worker.bytes_made
         worker.output = OutputFile(path=path, size=1, blake3=worker.bytes_made)
 
     @precondition(some_worker)
-    @rule(pick=PICK, status=st.sampled_from(["done", "failed", "skipped"]))
+    @rule(pick=PICK, status=st.sampled_from(["done", "failed", "skipped", "cancelled"]))
     def commit(self, pick: int, status: str) -> None:
         """End an attempt, or say again how it ended."""
         self.tell(self.pick(pick), status)
 
     def tell(self, worker: Worker, status: str) -> None:
         if worker.committed is not None:
-            with suppress(LeaseLost):  # said again: whatever became of the job, nothing changes
-                self.catalog.results.commit(worker.job, worker.committed)
+            self.tell_again(worker, worker.committed)
             return
         if worker.output is None and status == "done":
             return
@@ -291,66 +300,153 @@ class Leases(RuleBasedStateMachine):
         outcome = Outcome.model_validate({"status": status, "outputs": outputs})
         key = worker.key if worker.encodes and status == "done" else None
         commit = Commit(token=worker.token, outcome=outcome, key=key)
+        if status == "cancelled" and self.model.was_cancelled(worker):
+            assert self.catalog.results.commit(worker.job, commit).status == status
+            return
         job = self.fenced(worker, lambda: self.catalog.results.commit(worker.job, commit))
         if job is None:
             return
         assert job.status == status
         worker.committed = commit
-        self.lose([worker.job])
+        self.model.commit(self.model.jobs[worker.job], status, key)
         self.model.published |= {output.path: output.blake3 for output in outputs}
+
+    def tell_again(self, worker: Worker, commit: Commit) -> None:
+        """Nothing changes; whoever comes after another worker is refused."""
+        try:
+            self.catalog.results.commit(worker.job, commit)
+        except LeaseLost:
+            assert self.model.jobs[worker.job].token != worker.token
+        else:
+            assert self.model.jobs[worker.job].token == worker.token
 
     @precondition(some_worker)
     @rule(pick=PICK, counted=st.booleans())
     def release(self, pick: int, counted: bool) -> None:
         worker = self.pick(pick)
         release = Release(token=worker.token, reason="stopped", count_attempt=counted)
-        held = self.holds(worker)
+        held = self.model.holds(worker)
         self.fenced(worker, lambda: self.catalog.results.release(worker.job, release))
         if held:
-            self.lose([worker.job])
+            self.model.give_back(self.model.jobs[worker.job], counted=counted)
 
     @rule(pick=PICK)
     def cancel(self, pick: int) -> None:
-        job = self.jobs[-1 - pick % len(self.jobs)]
-        with suppress(Conflict):
-            if self.catalog.jobs.cancel(job).status is JobStatus.running:
-                self.model.cancelled.add(job)
+        job = self.pick_job(pick)
+        ended = job.status not in (WAITING, RUNNING, "cancelled")
+        try:
+            self.catalog.jobs.cancel(job.id)
+        except Conflict:
+            assert ended
+        else:
+            assert not ended, "the end of a job was not said"
+            self.model.cancel(job)
 
     @rule(pick=PICK)
     def retry(self, pick: int) -> None:
-        with suppress(Conflict):
-            job = self.catalog.jobs.retry(self.jobs[-1 - pick % len(self.jobs)])
-            assert (job.status, job.attempts) == (JobStatus.queued, 0)
+        self.try_again(self.pick_job(pick).id)
+
+    def try_again(self, number: JobId) -> None:
+        job = self.model.jobs[number]
+        unfinished = job.status in (WAITING, RUNNING)
+        try:
+            self.catalog.jobs.retry(number)
+        except Conflict:
+            assert unfinished
+        else:
+            assert not unfinished, "a job that has not ended was queued again"
+            self.model.retry(job)
 
     @precondition(some_worker)
     @rule(pick=PICK)
     def fall_silent(self, pick: int) -> None:
-        """A worker, and with it all jobs of its dispatch, is taken for lost."""
-        mark = text("UPDATE jobs SET lease_until = 0 WHERE id = :job AND status = 'running'")
+        """A worker's lease runs out; nobody has looked yet."""
+        job = self.model.jobs[self.pick(pick).job]
         with self.catalog.database.write() as connection:
-            connection.execute(mark, {"job": self.pick(pick).job})
-        self.lose(self.catalog.leases.expire())
+            connection.execute(_SILENCE, {"job": job.id})
+        job.silent = job.status == RUNNING
+
+    @rule()
+    def expire(self) -> None:
+        """Silent workers, and with them all jobs of their dispatches, are taken for lost."""
+        lost = {job.dispatch for job in self.model.jobs.values() if job.silent}
+        expected = {job.id for one in lost if one for job in self.model.running(one)}
+        assert set(self.catalog.leases.expire()) == expected
+        self.model.expire()
 
     @precondition(some_worker)
     @rule(pick=PICK, how=st.sampled_from(["lose", "end", "cancel", "lose run"]))
     def end(self, pick: int, how: str) -> None:
-        dispatch = self.pick(pick).dispatch
-        held = self.running(dispatch)
+        self.end_of(self.pick(pick), how)
+
+    def end_of(self, worker: Worker, how: str) -> None:
+        dispatch = worker.dispatch
         if how == "cancel":
             self.catalog.dispatches.cancel(dispatch)
-            self.model.cancelled.update(held)
+            self.model.cancel_dispatch(dispatch)
             return
-        if how == "lose":
+        if how == "lose run":
+            self.catalog.dispatches.lose_flow_run(worker.run, "it was killed")
+            if self.model.bound[dispatch] != worker.run:
+                return
+        elif how == "lose":
             self.catalog.dispatches.lose(dispatch, "it was killed")
-        elif how == "lose run":
-            self.catalog.dispatches.lose_flow_run(f"run-{dispatch}", "it was killed")
         else:
             self.catalog.dispatches.end(dispatch)
-        self.lose(held)
+        self.model.close(dispatch)
+
+    @precondition(some_worker)
+    @rule(pick=PICK, hows=st.lists(LOSSES, min_size=MOST, max_size=MOST))
+    def poison(self, pick: int, hows: list[str]) -> None:
+        """A file is the death of whoever takes it."""
+        job = self.model.jobs[self.pick(pick).job]
+        for how in hows:
+            if job.status == WAITING:
+                self.start(slots=3, window=99)
+            holder = next((one for one in self.workers[::-1] if self.model.holds(one)), None)
+            if holder is None:
+                return
+            number = self.workers[::-1].index(holder)
+            if how == "silence":
+                self.fall_silent(number)
+                self.expire()
+            elif how == "release":
+                self.release(number, True)
+            elif how == "go on":
+                self.go_on(number, 0.0)
+            else:
+                self.end_of(holder, how)
+            self.agrees()
 
     @rule()
     def restart(self) -> None:
         self.catalog.leases.extend_all()
+        for job in self.model.jobs.values():
+            job.silent = False
+
+    @invariant()
+    def agrees(self) -> None:
+        """The catalog is what the model says."""
+        with self.catalog.database.read() as connection:
+            found = {row.id: row for row in connection.execute(_JOBS)}
+            results = {
+                ContentKey(content=row.content, fingerprint=row.fingerprint): (row.job_id, row.done)
+                for row in connection.execute(_RESULTS)
+            }
+            assert connection.execute(_TOLD).scalar_one() == self.model.ends
+        for job in self.model.jobs.values():
+            row = found.pop(job.id)
+            waits = "queued" if job.dispatch is None else "dispatched"
+            status = waits if job.status == WAITING else job.status
+            assert (row.status, row.attempts, row.token) == (status, job.attempts, job.token)
+            assert row.dispatch_id == job.dispatch
+            assert bool(row.cancel_requested) == job.cancel
+            assert (row.lease_until is not None) == (status == RUNNING)
+            assert (row.lease_until == 0) == job.silent
+        assert found == {}
+        assert results == self.model.results
+        unfinished = {one.id for one in self.catalog.dispatches.unfinished()}
+        assert unfinished == set(self.model.open)
 
     @invariant()
     def nothing_is_broken(self) -> None:
@@ -366,18 +462,13 @@ class Leases(RuleBasedStateMachine):
     def pick(self, number: int) -> Worker:
         return self.workers[-1 - number % len(self.workers)]
 
-    def holds(self, worker: Worker) -> bool:
-        return self.model.holders.get(worker.job) == worker.token
-
-    def was_cancelled(self, worker: Worker) -> bool:
-        """Whether its job ended as cancelled, and nobody had it after this worker."""
-        newest = max(other.token for other in self.workers if other.job == worker.job)
-        status = self.catalog.jobs.get(worker.job).status
-        return worker.token == newest and status is JobStatus.cancelled
+    def pick_job(self, number: int) -> ExpectedJob:
+        jobs = list(self.model.jobs.values())
+        return jobs[-1 - number % len(jobs)]
 
     def fenced(self, worker: Worker, call: Callable[[], Any]) -> Any:
         """What the catalog says to a worker; a late one must be refused, and no other."""
-        held = self.holds(worker)
+        held = self.model.holds(worker)
         try:
             answer = call()
         except LeaseLost:
@@ -386,45 +477,31 @@ class Leases(RuleBasedStateMachine):
         assert held, "a late worker was heard"
         return answer
 
-    def running(self, dispatch: DispatchId) -> list[JobId]:
-        query = text("SELECT id FROM jobs WHERE dispatch_id = :id AND status = 'running'")
-        with self.catalog.database.read() as connection:
-            return [JobId(row[0]) for row in connection.execute(query, {"id": dispatch})]
-
-    def is_open(self, dispatch: DispatchId) -> bool:
-        return any(one.id == dispatch for one in self.catalog.dispatches.unfinished())
-
-    def lose(self, jobs: list[JobId]) -> None:
-        for job in jobs:
-            self.model.holders.pop(job, None)
-            self.model.cancelled.discard(job)
-
     def finish_everything(self) -> None:
         """From wherever this is, honest workers bring every job to its end."""
-        with self.catalog.database.write() as connection:
-            connection.execute(text("UPDATE jobs SET not_before = NULL"))
-        for dispatch in self.catalog.dispatches.unfinished():
-            held = self.running(dispatch.id)
-            self.catalog.dispatches.lose(dispatch.id, "the end")
-            self.lose(held)
+        for dispatch in list(self.model.open):
+            self.catalog.dispatches.lose(dispatch, "the end")
+            self.model.close(dispatch)
         key = ContentKey(content=ContentId("p"), fingerprint=Fingerprint("f"))
         for _ in range(100):
             self.start(slots=1)
-            if not (working := [worker for worker in self.workers if self.holds(worker)]):
+            if not (working := [one for one in self.workers if self.model.holds(one)]):
                 break
             for worker in working:
                 self.plan(worker, key)
                 self.ask_for_name(worker)
                 self.take_name(worker)
                 self.tell(worker, "done")
-            for dispatch in self.catalog.dispatches.unfinished():
-                self.catalog.dispatches.end(dispatch.id)
+            for dispatch in list(self.model.open):
+                self.catalog.dispatches.end(dispatch)
+                self.model.close(dispatch)
         assert all(job.status.ended for job in self.catalog.jobs.find(limit=1000))
+        self.agrees()
         self.nothing_is_broken()
         self.no_output_is_lost_or_doubled()
 
 
 def test_leases(template: Path) -> None:
     machine = type("LeasesHere", (Leases,), {"template": template})
-    often = settings(max_examples=30, stateful_step_count=40, deadline=None)
+    often = settings(max_examples=40, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(machine, settings=often)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from darkstream.errors import DarkstreamError, NoSuchPath
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from darkstream.cli.supervisor import Supervisor
     from darkstream.client.api import Client
     from darkstream.model.library import Scan
     from darkstream.settings import Settings
+
+_POLL_S = 0.3
 
 
 @click.command("run")
@@ -91,16 +97,44 @@ def _server(settings: Settings, jobs: int | None) -> Iterator[tuple[Client, Supe
     from darkstream.cli.session import answers
     from darkstream.client.api import Client
 
-    with Client(settings.server_url) as client:
+    with ExitStack() as stack:
+        turn = None if settings.server.url else stack.enter_context(_turn(settings.home))
+        client = stack.enter_context(Client(settings.server_url))
         if answers(client):
+            if turn is not None:
+                turn.close()  # the server is that of 'darkstream up', which many may use
             yield client, None
             return
-    if settings.server.url:
-        from darkstream.errors import ServerUnreachable
+        if settings.server.url:
+            from darkstream.errors import ServerUnreachable
 
-        raise ServerUnreachable(f"no DarkStream server answers at {settings.server_url}")
-    with _embedded(settings, jobs) as started:
-        yield started
+            raise ServerUnreachable(f"no DarkStream server answers at {settings.server_url}")
+        yield stack.enter_context(_embedded(settings, jobs))
+
+
+@contextmanager
+def _turn(home: Path) -> Iterator[IO[bytes]]:
+    """Wait while another run has a server of its own in this home: it ends with that run.
+
+    The turn is over when the file is closed.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with open(home / "run.lock", "ab") as file:
+        told = False
+        while not _take(file):
+            if not told:
+                click.echo(f"Waiting for another 'darkstream run' to end in {home} …", err=True)
+            told = True
+            time.sleep(_POLL_S)
+        yield file
+
+
+def _take(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

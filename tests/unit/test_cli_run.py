@@ -1,0 +1,70 @@
+"""Runs in one home, and whose server they use; no server is started."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from darkstream.cli import run, session
+from darkstream.settings import Settings
+
+
+class _Servers:
+    """Stands for the servers that runs start."""
+
+    def __init__(self) -> None:
+        self.up = 0
+        self.most = 0
+        self.started = 0
+
+    @contextmanager
+    def embedded(self, _settings: Settings, _jobs: int | None) -> Iterator[tuple[str, str]]:
+        self.started += 1
+        self.up += 1
+        self.most = max(self.most, self.up)
+        yield "client", "supervisor"
+        self.up -= 1
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> _Servers:
+    made = _Servers()
+    monkeypatch.setattr(run, "_embedded", made.embedded)
+    monkeypatch.setattr(run, "_POLL_S", 0.01)
+    monkeypatch.setattr(session, "answers", lambda _client: made.up > 0)
+    return made
+
+
+def test_a_run_waits_for_another_that_has_a_server_of_its_own(
+    servers: _Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(home=tmp_path / "home")
+    over = threading.Event()
+    used: list[object] = []
+
+    def second() -> None:
+        with run._server(settings, None) as (_, supervisor):
+            used.append(supervisor)
+        over.set()
+
+    thread = threading.Thread(target=second)
+    with run._server(settings, None):
+        thread.start()
+        assert not over.wait(0.3), "it used a server that ends with the first run"
+    assert over.wait(10)
+    thread.join()
+    assert used == ["supervisor"]
+    assert (servers.started, servers.most) == (2, 1)
+    assert capsys.readouterr().err.count("Waiting for another 'darkstream run'") == 1
+
+
+def test_runs_share_the_server_of_up(servers: _Servers, tmp_path: Path) -> None:
+    servers.up = 1
+    settings = Settings(home=tmp_path / "home")
+    with run._server(settings, None) as (_, first), run._server(settings, None) as (_, second):
+        assert (first, second) == (None, None)
+    assert servers.started == 0

@@ -18,7 +18,6 @@ from darkstream.errors import DarkstreamError, LeaseLost, UsageError
 from darkstream.model.base import DispatchId
 from darkstream.model.job import Claim, Job, JobStatus, Outcome
 from darkstream.model.wire import Release
-from darkstream.settings import Settings
 from darkstream.stages.attempt import Attempt
 from darkstream.stages.claim import claim_next, end_dispatch, submit
 from darkstream.stages.ending import ended_by
@@ -27,7 +26,7 @@ from darkstream.stages.notify import commit, leave, release
 from darkstream.stages.toolbox import Toolbox
 from flows.results import Row, log_result, show_results, summarise
 from flows.walk import walk
-from flows.wiring import THREADS
+from flows.wiring import THREADS, enter
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +53,7 @@ def convert(
         preset: Name of a preset, or a block that holds one; for `source`.
         destination: Absolute path of the directory for the result; default: beside the source.
     """
-    settings = Settings()
+    settings = enter()
     with Toolbox(settings, flow_run=str(flow_run.id)) as tools:
         try:
             number = _find_work(tools, dispatch, source, preset, destination)

@@ -14,11 +14,10 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from prefect.states import Completed, Failed
 
 from darkstream.errors import DarkstreamError
-from darkstream.settings import Settings
 from darkstream.stages.reap import Reaped, reap
 from darkstream.stages.toolbox import Toolbox
 from flows.caching import PREFIX
-from flows.wiring import FRESH, THREADS, submit
+from flows.wiring import FRESH, THREADS, enter, submit
 
 _RESULTS_AFTER_S = 30 * 24 * 3600.0
 
@@ -55,7 +54,7 @@ def forget_results(directory: Path) -> int:
 )
 def maintain() -> State[Any]:
     """Clear away what crashes left; safe at any time, once an hour is plenty."""
-    with Toolbox(Settings(), flow_run=str(flow_run.id)) as tools:
+    with Toolbox(enter(), flow_run=str(flow_run.id)) as tools:
         reaping = submit(reap_leftovers, tools)
         proving = submit(prove_ffmpeg, tools)
         forgetting = submit(forget_results, PREFECT_LOCAL_STORAGE_PATH.value())

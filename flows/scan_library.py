@@ -18,10 +18,9 @@ from darkstream.model.base import ScanId
 from darkstream.model.library import ScanSummary
 from darkstream.model.wire import StartScan
 from darkstream.observe.cancel import CancelToken
-from darkstream.settings import Settings
 from darkstream.stages.scan import scan as do_scan
 from darkstream.stages.toolbox import Toolbox
-from flows.wiring import FRESH, THREADS, submit
+from flows.wiring import FRESH, THREADS, enter, submit
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +61,7 @@ def scan_library(scan: int | None = None, library: str | Library | None = None) 
         scan: Set by DarkStream itself: the scan to do.
         library: Name of a library, or a block that describes one.
     """
-    settings = Settings()
+    settings = enter()
     with Toolbox(settings, flow_run=str(flow_run.id)) as tools:
         try:
             walk = Walk(tools, _find_scan(tools, scan, library))

@@ -14,6 +14,8 @@ from prefect.states import Cancelled as CancelledState
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from darkstream.errors import Cancelled, LeaseLost
+from darkstream.observe.logs import configure_once
+from darkstream.settings import Settings
 from flows.transient import is_transient
 
 _P = ParamSpec("_P")
@@ -37,6 +39,16 @@ CACHED: Any = {
     "cache_expiration": timedelta(days=30),
 }
 """Options of a step whose result is found again by its cache key."""
+
+
+def enter() -> Settings:
+    """What each flow begins with: the settings, and a log as they say.
+
+    A flow process of our own worker has it already; one of Prefect's process worker has not.
+    """
+    settings = Settings()
+    configure_once(settings)
+    return settings
 
 
 def stoppable(step: Callable[_P, _R]) -> Callable[_P, _R]:

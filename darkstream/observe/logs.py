@@ -62,6 +62,12 @@ def configure(settings: Settings) -> None:
     _install(handler, settings.log_level.upper())
 
 
+def configure_once(settings: Settings) -> None:
+    """As `configure`, in a process that an entrance of somebody else's began."""
+    if not structlog.is_configured():
+        configure(settings)
+
+
 def _render(log_format: str) -> Sequence[Processor]:
     if log_format == "json":
         return (

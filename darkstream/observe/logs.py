@@ -27,6 +27,29 @@ _NOISY = (
     "prefect.server",
     "alembic",
 )
+_ASKED_FOR = (
+    "Finished in state Cancelled(",
+    "Crash detected! Execution was aborted by a termination signal",
+)
+
+
+class _Endings(logging.Filter):
+    """Prefect says at ERROR how a run ended that was cancelled, or stopped with its worker.
+
+    Both were asked for and nothing is wrong: whoever reads it would look for what is.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lower the level of those lines alone."""
+        stopped = record.exc_info and record.exc_info[0] and record.exc_info[0].__name__
+        if record.getMessage().startswith(_ASKED_FOR) or stopped == "TerminationSignal":
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            record.exc_info = None
+        return logging.getLogger(record.name).isEnabledFor(record.levelno)
+
+
+_ENDINGS = _Endings()
+_RUNS = ("prefect.task_runs", "prefect.flow_runs")
 
 
 def configure(settings: Settings) -> None:
@@ -98,6 +121,8 @@ def _install(handler: logging.Handler, level: str) -> None:
     root.setLevel(level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _RUNS:
+        logging.getLogger(name).addFilter(_ENDINGS)
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

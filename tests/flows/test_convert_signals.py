@@ -36,13 +36,14 @@ def encoding(field: Field, long_clip: Path) -> Iterator[tuple[subprocess.Popen[b
     source, to = str(field.add(long_clip)), str(field.destination)
     job = field.client.submit_job(SubmitJob(source=source, preset=slow, destination=to))
     order = wait_until(lambda: field.server.dispatcher.orders, "the dispatch")[0]
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(order.id)],
-        env={**field.prefect.environment, "PREFECT_LOGGING_TO_API_ENABLED": "false"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with open(field.home / "said", "wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(order.id)],
+            env={**field.prefect.environment, "PREFECT_LOGGING_TO_API_ENABLED": "false"},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+        )
     try:
 
         def seen() -> bool:
@@ -70,6 +71,9 @@ def test_sigterm_gives_the_job_back_without_counting_an_attempt(
     assert waiting.status in {JobStatus.queued, JobStatus.dispatched}
     assert waiting.attempts == 0
     assert field.leftovers() == []
+    said = (field.home / "said").read_text().lower()
+    assert "aborted by a termination signal" in said
+    assert "error" not in said, "it was told to stop: that is none"
 
 
 def test_ffmpeg_dies_with_a_killed_flow_process(

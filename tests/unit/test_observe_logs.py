@@ -20,6 +20,8 @@ def logs_restored() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    for name in ("prefect.task_runs", "prefect.flow_runs"):
+        logging.getLogger(name).filters.clear()
     structlog.reset_defaults()
 
 
@@ -77,6 +79,27 @@ def test_lines_below_the_level_are_dropped(
     err = capsys.readouterr().err
     assert "loud" in err
     assert "quiet" not in err
+
+
+class TerminationSignal(BaseException):
+    """Named as Prefect's."""
+
+
+def test_an_end_that_was_asked_for_is_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], logs_restored: None
+) -> None:
+    configure(_settings(tmp_path, "json"))
+    tasks, flows = (logging.getLogger(f"prefect.{what}_runs") for what in ("task", "flow"))
+    tasks.error("Finished in state Cancelled('the job was cancelled')")
+    flows.error("Crash detected! Execution was aborted by a termination signal.")
+    stopped = TerminationSignal()
+    flows.error("Engine execution interrupted by base exception", exc_info=stopped)
+    tasks.error("Finished in state Failed('no space left')")
+    flows.error("Crash detected! Execution was interrupted by an unexpected exception")
+    flows.error("Encountered exception during execution", exc_info=ValueError("no such thing"))
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["level"] for line in lines] == ["info"] * 3 + ["error"] * 3
+    assert ["exception" in line for line in lines] == [False] * 5 + [True]
 
 
 def test_redact_looks_into_nested_values() -> None:

@@ -187,6 +187,8 @@ class MediaInfo(Frozen):
     attachments: tuple[Attachment, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     title: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    """Artist, album and the like, by ffmpeg's names."""
     findings: tuple[Finding, ...] = ()
     prober: str
     """Name and version of the prober: part of every cache key."""

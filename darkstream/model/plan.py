@@ -19,6 +19,8 @@ class VideoEncode(Frozen):
 
     name: str
     source_index: int
+    decoder: str | None = None
+    """The decoder to read the source with; None: ffmpeg's usual one."""
     codec: str
     encoder: str
     hardware: bool = False
@@ -65,6 +67,8 @@ class VideoCopy(Frozen):
     source_index: int
     codec: str
     tag: str | None = None
+    decoder: str | None = None
+    """The decoder that tells the muxer all of the stream; None: ffmpeg's usual one."""
 
 
 class AudioTrack(Frozen):
@@ -141,6 +145,8 @@ class EncodePlan(Frozen):
     """Source indexes of attachments that are kept."""
     chapters: bool = True
     title: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    """What is written into music: artist, album and the like, by ffmpeg's names."""
     covers: tuple[int, ...] = ()
     """Source indexes of cover pictures that are kept."""
     package: Annotated[FilePackage | AbrPackage, Field(discriminator="kind")]

@@ -12,6 +12,7 @@ _UNSCALED = {"ycgco", "bt2020c", "chroma-derived-nc", "chroma-derived-c", "ictcp
 """Matrices that ffmpeg's scaler takes no picture of; zscale converts them."""
 _CONSTANT_LUMINANCE = {"bt2020c": "bt2020-10", "chroma-derived-c": "bt709"}
 """The usual transfer of matrices that need one."""
+_LOGARITHMIC = {"log100", "log316"}
 _UNKNOWN = {
     "ycgco-re": "YCgCo-Re",
     "ycgco-ro": "YCgCo-Ro",
@@ -50,6 +51,8 @@ def colour_refusal(stream: VideoStream) -> str | None:
     matrix = stream.colour.matrix
     if matrix in _UNKNOWN:
         return f"its colours are coded as {_UNKNOWN[matrix]}, which cannot be converted"
+    if stream.colour.transfer in _LOGARITHMIC:
+        return "its brightness is coded as a logarithm, which cannot be converted"
     if matrix == "ictcp" and stream.hdr == "none":
         return "its colours are coded as ICtCp, and it does not say how bright they are meant"
     return None

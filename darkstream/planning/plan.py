@@ -25,6 +25,7 @@ from darkstream.planning import audio as sound
 from darkstream.planning import video as pictures
 from darkstream.planning.reasons import convert_reason, remux_reason, skip_reason
 from darkstream.planning.subtitles import plan_attachments, plan_subtitles
+from darkstream.planning.transparency import lost_alpha
 from darkstream.planning.words import spoken
 
 PLANNER = "3"
@@ -33,7 +34,7 @@ PLANNER = "3"
 _FAMILIES = {
     "mp4": {"mp4"},
     "m4a": {"mp4"},
-    "mkv": {"matroska"},
+    "mkv": {"matroska", "webm"},
     "webm": {"webm"},
 }
 
@@ -110,6 +111,7 @@ def _make(
         covers=tracks.covers,
         chapters=bool(media.chapters),
         title=media.title,
+        tags=() if media.video else media.tags,
         package=_package(preset, video, container),
         expect=_expect(media, video, tracks),
         smaller_by=None if tracks.copied or _damaged(findings) else preset.guards.smaller_by,
@@ -130,7 +132,7 @@ def _choose(
     renditions: tuple[VideoEncode | VideoCopy, ...] = ()
     if video is not None and preset.video is not None:
         if may_copy and not any(pictures.misfits(video, preset.video, container)):
-            renditions = (pictures.plan_copy(video, container),)
+            renditions = (pictures.plan_copy(video, container, capabilities),)
         else:
             renditions = pictures.plan_encodes(video, preset, preset.video, capabilities)
     audio = sound.plan_audio(media, preset.audio, container, capabilities, may_copy=may_copy)
@@ -146,7 +148,8 @@ def _choose(
         lost_subtitles
         + lost_attachments
         + _lost_streams(media, video, preset)
-        + _lost_metadata(video, renditions),
+        + _lost_metadata(video, renditions)
+        + lost_alpha(video, renditions),
     )
 
 

@@ -10,7 +10,7 @@ from darkstream.model.capabilities import Capabilities
 from darkstream.model.media import MediaInfo, VideoStream
 from darkstream.model.plan import VideoCopy, VideoEncode
 from darkstream.model.preset import Preset, VideoRule
-from darkstream.planning import colour, picture
+from darkstream.planning import colour, picture, transparency
 from darkstream.planning.encoders import choose_video_encoder, require_filter
 from darkstream.planning.ladder import make_ladder
 from darkstream.planning.words import spoken
@@ -26,6 +26,9 @@ _COPIED_INTO = {
     "mkv": {"h264", "hevc", "av1", "vp9", "vp8"},
     "webm": {"vp8", "vp9", "av1"},
 }
+_ALPHA_DEPTH = 8
+"""Bits a sample of the only transparent pixels that an encoder takes."""
+_PIXELS = {8: "yuv420p", 10: "yuv420p10le"}
 _SMALLEST = {"hevc": 16, "av1": 4}
 """Pixels of the shorter side below which an encoder gives up."""
 _WEB_PROFILES = {"baseline", "constrained baseline", "main", "high", "progressive high"}
@@ -53,6 +56,8 @@ def misfits(stream: VideoStream, rule: VideoRule, container: str) -> Iterator[st
     elif stream.codec not in _COPIED_INTO[container]:
         yield f"{spoken(stream.codec)} is not copied into {spoken(container)}"
     yield from _misfit_samples(stream, rule)
+    if not transparency.stays_in_copy(stream, container):
+        yield "it has transparency"
     if not picture.within(stream, (rule.max_width, rule.max_height)):
         yield f"{_size(stream)} is larger than {rule.max_width}x{rule.max_height}"
     if not picture.has_square_pixels(stream):
@@ -77,14 +82,17 @@ def _misfit_samples(stream: VideoStream, rule: VideoRule) -> Iterator[str]:
         yield f"its profile is {stream.profile}"
     if colour.must_tonemap(stream, rule):
         yield f"it is {spoken(stream.hdr)}"
-    if stream.alpha:
-        yield "it has transparency"
 
 
-def plan_copy(stream: VideoStream, container: str) -> VideoCopy:
+def plan_copy(stream: VideoStream, container: str, capabilities: Capabilities) -> VideoCopy:
     """Copy a stream that fits."""
-    tag = _TAGS.get((container, stream.codec))
-    return VideoCopy(name="video", source_index=stream.index, codec=stream.codec, tag=tag)
+    return VideoCopy(
+        name="video",
+        source_index=stream.index,
+        codec=stream.codec,
+        tag=_TAGS.get((container, stream.codec)),
+        decoder=transparency.alpha_decoder(stream, capabilities),
+    )
 
 
 def plan_encodes(
@@ -137,13 +145,17 @@ def _encode(
     _require_filters(stream, capabilities, tonemap=tonemap, interlaced=interlaced)
     hdr = colour.keeps_hdr(stream, rule)
     depth = colour.output_depth(stream, rule)
+    reads_alpha = transparency.reads_alpha(stream, capabilities)
     rate = source_rate(stream)
     too_fast = rule.max_rate is not None and rate > rule.max_rate * _RATE_SLACK
     abr = preset.package.kind == "abr"
     container = "mp4" if abr else preset.container
+    plain = depth == _ALPHA_DEPTH and not tonemap
+    keeps_alpha = reads_alpha and plain and transparency.can_keep(encoder.name, container)
     return VideoEncode(
         name=name,
         source_index=stream.index,
+        decoder=transparency.alpha_decoder(stream, capabilities),
         codec=rule.codec,
         encoder=encoder.name,
         hardware=encoder.hardware,
@@ -154,10 +166,10 @@ def _encode(
         crop=_only_odd(stream, size),
         deinterlace=interlaced,
         field_order=_first_field(stream),
-        flatten=stream.alpha,
+        flatten=reads_alpha and not keeps_alpha,
         tonemap=tonemap,
         rematrix=colour.must_rematrix(stream),
-        pix_fmt="yuv420p" if depth == 8 else "yuv420p10le",
+        pix_fmt="yuva420p" if keeps_alpha else _PIXELS[depth],
         source_colour=colour.source_colour(stream),
         colour=colour.output_colour(stream, rule, shrinks=_shrinks(stream, size)),
         mastering_display=stream.mastering_display if hdr else None,

@@ -14,6 +14,7 @@ from darkstream.media.measure import Measured, check_streams
 from darkstream.media.tally import Tally
 from darkstream.model.encoded import StreamTally
 from darkstream.model.media import Severity
+from darkstream.planning.presets import load_preset
 
 
 def _transport(clips: Clips) -> bytes:
@@ -170,3 +171,35 @@ def test_a_webm_that_is_as_wished_is_left_as_it_is(
         "skipped",
         "already WebM with VP9 (320x240 <= 1920x1080, 8-bit) and Opus",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "preset"),
+    [
+        ("song.mp3", "libmp3lame", "audio"),
+        ("song.flac", "flac", "web"),
+        ("song.ogg", "libvorbis", "audio"),
+        ("song.m4a", "aac", "archive"),
+        ("song.opus", "libopus", "webm"),
+    ],
+)
+def test_music_keeps_its_tags_and_tells_no_places(
+    walker: Walker, clips: Clips, tmp_path: Path, name: str, codec: str, preset: str
+) -> None:
+    tags = {
+        "title": "One",
+        "artist": "Some; one",
+        "album": "Songs",
+        "date": "1999",
+        "genre": "Rock",
+    }
+    said = [word for key, value in tags.items() for word in ("-metadata", f"{key}={value}")]
+    tone = ("-f", "lavfi", "-i", "sine=440:r=48000:d=2", "-c:a", codec)
+    source = clips.make(name, *tone, *said, "-metadata", "location=+48.1+11.5/")
+    wish = load_preset(preset).model_copy(update={"guards": load_preset("web").guards})
+    done = walker.walk(source, wish, tmp_path)
+    assert done.presentation is not None, done.reason
+    made = walker.prober.probe(done.presentation.path)
+    assert made.title == tags.pop("title")
+    assert dict(made.tags) == tags
+    assert b"+48.1" not in Path(os.fsdecode(done.presentation.path)).read_bytes()

@@ -90,7 +90,7 @@ def media(draw: st.DrawFn) -> MediaInfo:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(media(), st.sampled_from(PRESETS))
 def test_every_decision_is_repeatable_and_survives_json(found: MediaInfo, name: str) -> None:
     wish, report = load_preset(name), validate(found)
@@ -105,7 +105,7 @@ def test_every_decision_is_repeatable_and_survives_json(found: MediaInfo, name: 
         assert fingerprint(again) == fingerprint(decision)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(media(), st.sampled_from(PRESETS))
 def test_no_plan_enlarges_or_loses_the_sound(found: MediaInfo, name: str) -> None:
     decision = make_plan(found, load_preset(name), proved(), validate(found))

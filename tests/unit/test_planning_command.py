@@ -110,6 +110,18 @@ class TestInput:
         assert argv[argv.index(b"-max_error_rate") + 1] == b"1"
         assert b"-allowed_extensions" not in argv
 
+    @pytest.mark.parametrize(("preset", "option"), [("web", "-c:0"), ("webm", "-c:v")])
+    def test_the_decoder_that_sees_transparency_is_named(self, preset: str, option: str) -> None:
+        stream = video_stream(codec="vp9", alpha=True)
+        argv = words(plan_of(media_info(stream, container="matroska"), preset))
+        assert after(argv[: argv.index("-i")], option) == "libvpx-vp9"
+
+    def test_transparency_and_hidden_pictures_exclude_each_other(self) -> None:
+        stream = video_stream(codec="vp8", alpha=True)
+        argv = words(plan_of(media_info(stream), "webm"))
+        assert after(argv, "-auto-alt-ref:v:0") == "0"
+        assert after(argv, "-pix_fmt:v:0") == "yuva420p"
+
     def test_a_forced_rate_has_its_own_clock(self) -> None:
         argv = words(plan_of(media_info(video_stream(average_rate="60")), "mobile"))
         assert "-enc_time_base:v:0" not in argv
@@ -127,6 +139,15 @@ class TestTracks:
         assert after(argv, "-metadata:s:1") == "title=Director's cut"
         assert after(argv, "-disposition:a:0") == "default+comment"
         assert (after(argv, "-map_metadata:g"), after(argv, "-map_metadata:s")) == ("-1", "-1")
+
+    def test_music_says_who_made_it(self) -> None:
+        tags = (("artist", "Some = one"), ("album", "Songs"))
+        argv = words(plan_of(media_info(audio=audio_stream(codec="mp3"), title="One", tags=tags)))
+        assert argv[-7:-1] == [
+            *("-metadata", "title=One"),
+            *("-metadata", "artist=Some = one"),
+            *("-metadata", "album=Songs"),
+        ]
 
     def test_no_flag_is_said_too(self) -> None:
         argv = words(plan_of(media_info(video_stream(codec="vp8"), audio_stream())))

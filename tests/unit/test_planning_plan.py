@@ -77,9 +77,10 @@ class TestSkip:
         assert isinstance(decision, Skip)
         assert "no sound, starts fast" in decision.reason
 
-    def test_matroska_needs_no_index_in_front(self) -> None:
+    @pytest.mark.parametrize("container", ["matroska", "webm"])
+    def test_matroska_needs_no_index_in_front_and_may_be_webm(self, container: str) -> None:
         media = media_info(
-            video_stream(codec="av1"), audio_stream(codec="opus"), container="matroska"
+            video_stream(codec="av1"), audio_stream(codec="opus"), container=container
         ).model_copy(update={"faststart": None})
         assert isinstance(decide(media, "archive"), Skip)
 
@@ -192,6 +193,7 @@ class TestReject:
         ("changes", "preset", "reason"),
         [
             ({"colour": {"matrix": "ycgco-re"}}, "web", "YCgCo-Re, which cannot be converted"),
+            ({"colour": {"transfer": "log100"}}, "abr", "its brightness is coded as a logarithm"),
             ({"colour": {"matrix": "ictcp"}}, "web", "does not say how bright they are meant"),
             ({"width": 8, "height": 2}, "hevc", "its pictures of 8x2 are too small for HEVC"),
         ],
@@ -395,6 +397,64 @@ class TestColour:
         assert tall.colour.matrix == "bt709"
         same = encode_of(planned(media_info(video_stream(codec="mpeg4"))))
         assert same.colour.matrix is None
+
+
+class TestTransparency:
+    def codes(self, plan: EncodePlan) -> list[str]:
+        return [finding.code for finding in plan.findings]
+
+    def test_vp9_in_webm_keeps_it(self) -> None:
+        stream = video_stream(codec="qtrle", chroma="rgb", pix_fmt="argb", alpha=True)
+        plan = planned(media_info(stream), "webm")
+        video = encode_of(plan)
+        assert (video.pix_fmt, video.flatten, video.decoder) == ("yuva420p", False, None)
+        assert self.codes(plan) == []
+
+    def test_what_is_hidden_at_the_side_is_read_and_told_where_it_is_lost(self) -> None:
+        plan = planned(media_info(video_stream(codec="vp9", alpha=True)))
+        video = encode_of(plan)
+        assert (video.pix_fmt, video.flatten, video.decoder) == ("yuv420p", True, "libvpx-vp9")
+        assert self.codes(plan) == ["transparency-lost"]
+        assert "on black" in plan.findings[0].message
+
+    def test_a_node_that_cannot_read_it_says_so(self) -> None:
+        node = proved().model_copy(update={"decoders": ("vp8",)})
+        media = media_info(video_stream(codec="vp8", alpha=True))
+        for preset in ("web", "webm"):
+            plan = planned(media, preset, node)
+            assert (encode_of(plan).flatten, encode_of(plan).decoder) == (False, None)
+            assert plan.findings[0].message.endswith("this node cannot read it")
+
+    @pytest.mark.parametrize(
+        "changes", [{"bit_depth": 10, "hdr": "keep"}, {"codec": "h264", "speed": "fast"}]
+    )
+    def test_only_eight_bits_of_vp9_can_be_transparent(self, changes: dict[str, object]) -> None:
+        plan = planned(
+            media_info(video_stream(codec="vp8", alpha=True)), changed("webm", **changes)
+        )
+        assert encode_of(plan).flatten
+        assert self.codes(plan) == ["transparency-lost"]
+
+    def test_a_copy_keeps_it(self) -> None:
+        stream = video_stream(codec="vp9", alpha=True)
+        plan = planned(media_info(stream, container="matroska"), "webm")
+        assert plan.decision == "remux"
+        assert copy_of(plan).decoder == "libvpx-vp9"
+        assert self.codes(plan) == []
+
+
+class TestTags:
+    TAGS = (("artist", "Someone"), ("album", "Songs"))
+
+    def test_music_keeps_them(self) -> None:
+        assert (
+            planned(media_info(audio=audio_stream(codec="mp3"), tags=self.TAGS)).tags == self.TAGS
+        )
+
+    @pytest.mark.parametrize("preset", ["web", "audio"])
+    def test_films_do_not(self, preset: str) -> None:
+        media = media_info(video_stream(codec="vp8"), audio_stream(), tags=self.TAGS)
+        assert planned(media, preset).tags == ()
 
 
 class TestRate:

@@ -10,7 +10,7 @@ import ffmpeg
 
 from darkstream.media.command.encoders import Options, encoder_options
 from darkstream.media.command.filters import filter_renditions
-from darkstream.media.command.tracks import track_options
+from darkstream.media.command.tracks import tag_words, track_options
 from darkstream.model.plan import AbrPackage, EncodePlan, FilePackage, VideoCopy, VideoEncode
 
 MANIFEST = "manifest.mpd"
@@ -50,7 +50,8 @@ def convert_command(
     presentation with its segments beside it.
     """
     graph = _graph(plan, max_pixels, threads)
-    words = ffmpeg.get_args(graph)
+    *words, output = ffmpeg.get_args(graph)
+    words += [*tag_words(plan), output]
     paths = {
         _SOURCE: _part(plan.source_bytes) + b"file:" + source,
         _OUTPUT: b"file:" + os.path.join(directory, output_name(plan).encode()),
@@ -92,6 +93,11 @@ def _graph(plan: EncodePlan, max_pixels: int, threads: int | None) -> Any:  # no
     options = input_options(",".join(plan.source_formats), max_pixels, threads)
     if plan.source_bytes is not None:
         options["protocol_whitelist"] = "subfile,file"
+    for video in plan.renditions:
+        if video.decoder is not None:
+            # A copy's decoder only looks into the stream, and that is chosen for all video at once.
+            stream = "v" if isinstance(video, VideoCopy) else video.source_index
+            options[f"c:{stream}"] = video.decoder
     source = ffmpeg.input(_SOURCE, noautorotate=None, **options)
     streams = _video_streams(plan, source)
     indexes = [track.source_index for track in plan.audio]

@@ -24,6 +24,7 @@ _NVENC_SPEEDS = {
 }
 _NVENC_DEFAULT = "p5"
 _BUFFER_SECONDS = 2
+_TRANSPARENT = {"yuva420p"}
 _TILE_WIDTH = 512
 _CHROMATICITY_STEPS = 50_000
 _LUMINANCE_STEPS = 10_000
@@ -148,7 +149,7 @@ def _vpx(video: VideoEncode, *, aligned: bool) -> Options:
         "cpu-used": video.speed,
         "row-mt": 1,
         "tile-columns": tiles,
-        "auto-alt-ref": 0 if aligned else 1,
+        "auto-alt-ref": 0 if aligned or video.pix_fmt in _TRANSPARENT else 1,
     }
 
 

@@ -1,10 +1,12 @@
 """Options of sound, subtitles, covers and attachments, and what is kept of the metadata.
 
-Kept: the title, languages, track titles, flags, chapters. Everything else (places, dates, devices)
-is left out: a published file tells nobody where it was filmed.
+Kept: the title, languages, track titles, flags, chapters, and of music who made it. Everything else
+(places, dates, devices) is left out: a published file tells nobody where it was filmed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from darkstream.media.command.encoders import Options
 from darkstream.media.languages import language_code
@@ -23,8 +25,6 @@ def track_options(plan: EncodePlan) -> Options:
         "map_metadata:s": -1,
         "map_chapters": 0 if plan.chapters else -1,
     }
-    if plan.title:
-        options["metadata"] = f"title={plan.title}"
     if plan.renditions:
         options["disposition:v:0"] = "default"
     for number, audio in enumerate(plan.audio):
@@ -34,6 +34,13 @@ def track_options(plan: EncodePlan) -> Options:
         options[f"c:s:{number}"] = track.encoder or "copy"
         options |= _labels(plan, track, f"s:{number}", first + number)
     return options | _covers(plan) | _attachments(plan)
+
+
+def tag_words(plan: EncodePlan) -> Iterator[str]:
+    """What is said of the whole, one option each: ffmpeg-python gives an option only once."""
+    tags = (("title", plan.title), *plan.tags) if plan.title else plan.tags
+    for name, value in tags:
+        yield from ("-metadata", f"{name}={value}")
 
 
 def _audio(track: AudioTrack, number: int) -> Options:

@@ -26,6 +26,10 @@ _AUDIO = frozenset(
         *("tta", "w64", "wav", "wv"),
     )
 )
+_TAGS = (
+    *("title", "artist", "album", "album_artist", "composer", "genre", "track", "disc", "date"),
+)
+"""What music says of itself; nothing of places or devices."""
 _CLOCK = Fraction(1, av.time_base)
 
 
@@ -46,6 +50,7 @@ def describe(
     if not seen.packets and not encrypted:
         raise Refused("it has a header but no picture or sound (no samples)")
     formats = container.format.name.split(",")
+    tags = _tags(container)
     return {
         "formats": formats,
         "container": _family(formats, container.metadata, layout),
@@ -57,7 +62,8 @@ def describe(
         "faststart": layout.faststart,
         "encrypted": encrypted,
         "chapters": [_chapter(chapter) for chapter in container.chapters()],
-        "title": text(container.metadata.get("title")),
+        "title": tags.pop("title", None),
+        "tags": list(tags.items()),
         "findings": list(_findings(layout, seen.missing_bytes, size)),
         "prober": _version(),
         **groups,
@@ -87,6 +93,14 @@ def _duration(container: InputContainer, groups: dict[str, list[dict[str, Any]]]
     if whole is None or not data or any(track["duration"] is None for track in tracks):
         return whole
     return str(max(Fraction(track["duration"]) for track in tracks))
+
+
+def _tags(container: InputContainer) -> dict[str, str]:
+    """Title, artist and the like; Ogg keeps those of the whole with its only stream."""
+    said = {name.lower(): value for name, value in container.metadata.items()}
+    if not said.keys() & set(_TAGS) and len(container.streams) == 1:
+        said = {name.lower(): value for name, value in container.streams[0].metadata.items()}
+    return {name: value for name in _TAGS if (value := text(said.get(name)))}
 
 
 def _chapter(chapter: Chapter) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class _Look:
     times: list[int] = field(default_factory=list)
     tries: int = 0
     decoded: bool = False
+    additions: bool = False
+    """Whether packets bring Matroska's BlockAdditional: transparency, where it is announced."""
 
     @property
     def done(self) -> bool:
@@ -94,6 +96,7 @@ def _packets(container: InputContainer, streams: list[Stream]) -> Iterator[Packe
 def _note(packet: Packet[Stream], look: _Look) -> None:
     if look.video and packet.pts is not None:
         look.times.append(packet.pts)
+    look.additions = look.additions or packet.has_sidedata("matroska_block_additional")
     if look.decoded or look.done:
         return
     # What an edit list leaves out decodes to nothing on purpose.
@@ -115,9 +118,16 @@ def _conclude(look: _Look, stream: Stream) -> None:
         described["decoded"] = look.decoded or look.tries == 0
         return
     described["decoded"] = look.decoded
+    described["alpha"] = described["alpha"] or (look.additions and _says_alpha(stream))
     times = look.indexed or look.times
     described["variable_rate"] = _is_variable(_steps(times))
     described["average_rate"] = _average(described["average_rate"], times, stream.time_base)
+
+
+def _says_alpha(stream: Stream) -> bool:
+    """Whether a track is called transparent; browsers call so whatever they record."""
+    said = {name.lower(): value for name, value in stream.metadata.items()}
+    return said.get("alpha_mode") == "1"
 
 
 def _index_times(stream: Stream) -> list[int]:

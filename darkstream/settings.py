@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 def _state_directory() -> Path:
@@ -57,7 +64,14 @@ class WorkerSettings(_Group):
 
     name: str | None = Field(None, description="Name of this node; default: the host's name.")
     slots: int | None = Field(None, ge=1, description="Jobs at once; default: by the cores.")
-    pools: tuple[str, ...] = Field(("cpu", "gpu", "control"), description="Pools served.")
+    pools: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("cpu", "gpu", "control"), description="Pools served, with commas between."
+    )
+
+    @field_validator("pools", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 class LeaseSettings(_Group):

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 export DARKSTREAM_HOME="${DARKSTREAM_HOME:-$PWD/.demo/home}"
 out="${OUT:-$PWD/.demo/converted}"
 if [ -n "${LIBRARY:-}" ]; then
-  library="$LIBRARY"
+  library="${LIBRARY/#\~\//$HOME/}" # a shell that leaves a quoted ~ alone
 else
   library="$PWD/.demo/library"
   "$BIN/python" -m benchmarks.clips "$library"

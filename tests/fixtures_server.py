@@ -188,7 +188,11 @@ def submit(wing: Wing, *, priority: int = 50, preset: str | Preset = "web") -> J
     from darkstream.control.jobs import submit_job
 
     request = SubmitJob(
-        source="/videos/a.mkv", preset=preset, destination="/out", priority=priority
+        source="/videos/a.mkv",
+        source_bytes=1_000_000,
+        preset=preset,
+        destination="/out",
+        priority=priority,
     )
     return submit_job(wing, request).id
 

@@ -14,6 +14,8 @@ from darkstream.model.job import JobStatus
 
 _BYTES_A_SECOND = 400_000
 _LEAST_COST_S = 1.0
+_UNKNOWN_BYTES = 1 << 30
+"""A single file may be a film: it shares its flow run with no other."""
 _CHUNK = 500
 
 
@@ -26,12 +28,17 @@ def insert_jobs(connection: Connection, now: float, rows: Sequence[dict[str, Any
         | {
             "status": JobStatus.queued.value,
             "created": now,
-            "cost_s": _LEAST_COST_S + (row["source_bytes"] or 0) / _BYTES_A_SECOND,
+            "cost_s": _LEAST_COST_S + _size(row) / _BYTES_A_SECOND,
         }
         for row in rows
     ]
     ids = insert(jobs).returning(jobs.c.id, sort_by_parameter_order=True)
     return list(connection.scalars(ids, values))
+
+
+def _size(row: dict[str, Any]) -> int:
+    size: int | None = row["source_bytes"]
+    return _UNKNOWN_BYTES if size is None else size
 
 
 def requeue_ended(connection: Connection, ids: Sequence[int], *, scan: int | None = None) -> None:

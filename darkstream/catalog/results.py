@@ -125,6 +125,8 @@ def _write_outcome(connection: Connection, now: float, job: JobId, commit: Commi
         "dispatch_id": None,
         "committed_token": commit.token,
     }
+    if outcome.source_bytes is not None:
+        values["source_bytes"] = outcome.source_bytes
     if commit.content is not None:
         values["content"] = commit.content
         connection.execute(

@@ -47,6 +47,7 @@ def command(
     request = SubmitJob(
         source=source,
         source_b64=source_b64,
+        source_bytes=os.path.getsize(path),
         preset=find_preset(preset, settings),
         destination=to,
         destination_b64=to_b64,

@@ -70,15 +70,16 @@ def command(
             raise DarkstreamError(f"the scan {scan.status}: {scan.reason}")
         lines = list(client.scan_report(scan.id))
         address = f"{client.base_url}/prefect"
+    print_report(lines)
     if report:
         write_report(lines, report)
-    print_report(lines)
     click.echo(f"Results: {display(target)}" + (f"   Report: {report}" if report else ""))
     click.echo(f"Runs, graphs and logs: {address} (while 'darkstream up' runs)")
     return 3 if any(line.status == "failed" for line in lines) else 0
 
 
 def _check_directories(root: bytes, target: bytes, report: str | None) -> None:
+    from darkstream.cli.tables import check_report
     from darkstream.model.paths import display
 
     if not os.path.isdir(root):
@@ -90,6 +91,8 @@ def _check_directories(root: bytes, target: bytes, report: str | None) -> None:
         raise NoSuchPath(f"{display(target)} is not a directory: name one for --to")
     if report and not os.path.isdir(os.path.dirname(os.path.abspath(report))):
         raise NoSuchPath(f"the directory of the report {report} does not exist")
+    if report:
+        check_report(report)
 
 
 @contextmanager
@@ -101,6 +104,8 @@ def _server(settings: Settings, jobs: int | None) -> Iterator[tuple[Client, Supe
         turn = None if settings.server.url else stack.enter_context(_turn(settings.home))
         client = stack.enter_context(Client(settings.server_url))
         if answers(client):
+            if jobs is not None:
+                click.echo("--jobs counts only where no server is up: its workers decide", err=True)
             if turn is not None:
                 turn.close()  # the server is that of 'darkstream up', which many may use
             yield client, None

@@ -25,9 +25,11 @@ def command(
     """Look over LIBRARY and convert what needs it; exit code 3 when some jobs failed."""
     from darkstream.cli.follow import follow_library
     from darkstream.cli.session import connect, read_settings
-    from darkstream.cli.tables import print_report, write_report
+    from darkstream.cli.tables import check_report, print_report, write_report
     from darkstream.model.wire import StartScan
 
+    if report:
+        check_report(report)
     request = StartScan(dry_run=dry_run, retry_failed=retry_failed, check_outputs=check_outputs)
     with connect(read_settings()) as client:
         scan = client.start_scan(library, request)
@@ -42,7 +44,7 @@ def command(
         if scan.status != "done":
             raise DarkstreamError(f"the scan {scan.status}: {scan.reason}")
         lines = list(client.scan_report(scan.id))
+    print_report(lines)
     if report:
         write_report(lines, report)
-    print_report(lines)
     return 3 if any(line.status == "failed" for line in lines) else 0

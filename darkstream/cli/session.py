@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def read_settings() -> Settings:
     """Read the settings once; raises SettingsError naming the variable that is wrong."""
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError as Unreadable
 
     from darkstream.settings import Settings
 
@@ -25,6 +26,10 @@ def read_settings() -> Settings:
         first = error.errors()[0]
         name = "DARKSTREAM_" + "__".join(str(part) for part in first["loc"]).upper()
         raise SettingsError(f"the setting {name} cannot be used: {first['msg']}") from error
+    except Unreadable as error:
+        raise SettingsError(
+            f"a setting cannot be read ({error}): see docs/settings.md for how each is written"
+        ) from error
 
 
 @contextmanager

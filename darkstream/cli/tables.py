@@ -115,6 +115,20 @@ def summarise(lines: Sequence[ReportLine]) -> str:
     return text
 
 
+def check_report(path: str) -> None:
+    """Raise StorageError where a report cannot be written, before all the work."""
+    import os
+
+    from darkstream.errors import StorageError
+
+    part = f"{path}.part"
+    try:
+        with open(part, "w", encoding="utf-8"):
+            os.unlink(part)
+    except OSError as error:
+        raise StorageError(f"cannot write the report {path}: {error.strerror}") from error
+
+
 def write_report(lines: Iterable[ReportLine], path: str) -> None:
     """Write the report as JSON Lines, whole or not at all; raises StorageError."""
     import os

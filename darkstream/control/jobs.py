@@ -29,6 +29,7 @@ def submit_job(wing: Wing, request: SubmitJob) -> Job:
         relative=relative,
         destination=destination,
         preset=preset,
+        source_bytes=request.source_bytes,
         priority=request.priority,
         not_before=_moment(request.at),
         pool=choose_pool(preset, wing.catalog.nodes.all()),

@@ -26,6 +26,8 @@ def add_library(wing: Wing, request: AddLibrary) -> Library:
     _keep_apart(root, destination)
     if request.include is not None and not request.include:
         raise UsageError("include is empty, so nothing would ever be found: leave it out")
+    for pattern in (*(request.include or ()), *request.exclude):
+        check_pattern(pattern)
     library = wing.catalog.libraries.add(
         name=request.name,
         root=root,
@@ -49,6 +51,19 @@ def _keep_apart(root: bytes, destination: bytes) -> None:
             f"the destination {display(destination)!r} holds the library {display(root)!r}, and "
             "what lies in a destination is never a source: choose another directory, or the "
             "library itself to have the results beside the originals"
+        )
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise UsageError for a glob that could never match."""
+    if not pattern.strip() or pattern.startswith("/"):
+        raise UsageError(
+            f"the pattern {pattern!r} matches nothing: write names, or paths below the library, "
+            "for example '*.mkv' or 'Series/**'"
+        )
+    if pattern.rfind("[") > pattern.rfind("]"):
+        raise UsageError(
+            f"the pattern {pattern!r} has a '[' that is not closed: write '[[]' for it"
         )
 
 

@@ -26,7 +26,10 @@ def _as_fraction(value: object) -> Fraction:
     if isinstance(value, float):
         raise ValueError("a float is not a rational: write '30000/1001'")  # noqa: TRY004 - pydantic's
     if isinstance(value, (int, str)):
-        return Fraction(value)
+        try:
+            return Fraction(value)
+        except ZeroDivisionError as error:
+            raise ValueError(f"not a rational: {value!r}") from error
     raise ValueError(f"not a rational: {value!r}")
 
 

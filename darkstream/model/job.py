@@ -66,6 +66,7 @@ class Outcome(Frozen):
     outputs: tuple[OutputFile, ...] = ()
     presentation: bytes | None = None
     """What to open first: the single file, or the HLS master playlist."""
+    source_bytes: int | None = None
     output_bytes: int = 0
     wall_s: float = 0.0
     cpu_s: float = 0.0

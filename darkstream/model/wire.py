@@ -37,6 +37,9 @@ class SubmitJob(Frozen):
     preset: str | Preset
     destination: str | None = Field(None, description="Absolute directory; default: the source's.")
     destination_b64: str | None = Field(None, description="The same where it is not UTF-8.")
+    source_bytes: int | None = Field(
+        None, ge=0, description="Its size, where known: small ones share a flow run."
+    )
     priority: Priority = 50
     at: datetime | None = Field(None, description="Do not start before (with time zone).")
     flow_run: str | None = Field(None, description="The Prefect flow run that works on it itself.")

@@ -166,8 +166,32 @@ def _check_sense(preset: Preset, origin: str) -> None:
         _require(preset.audio.codec, _AUDIO_IN, container, f"{origin}: audio.codec")
     if preset.package.kind == "abr" and (preset.video is None or not preset.package.ladder):
         raise InvalidPreset(f"{origin}: package.ladder: adaptive streaming needs video and rungs")
+    _check_numbers(preset, origin)
     if preset.package.kind == "abr" and not (preset.package.hls or preset.package.dash):
         raise InvalidPreset(f"{origin}: package: choose hls, dash or both")
+
+
+_SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower")
+_NAMED_SPEEDS = (*_SPEEDS, "veryslow", "placebo")
+_LAST_QUALITY = {"h264": 51, "hevc": 51}
+
+
+def _check_numbers(preset: Preset, origin: str) -> None:
+    video = preset.video
+    if preset.package.segment_seconds <= 0:
+        raise InvalidPreset(f"{origin}: package.segment_seconds: must be more than 0")
+    if video is None:
+        return
+    for field in ("max_rate", "keyframe_seconds"):
+        if (value := getattr(video, field)) is not None and value <= 0:
+            raise InvalidPreset(f"{origin}: video.{field}: must be more than 0")
+    last = _LAST_QUALITY.get(video.codec, 63)
+    if video.quality > last:
+        raise InvalidPreset(f"{origin}: video.quality: {video.codec} goes from 0 to {last}")
+    named = video.codec in _LAST_QUALITY
+    if video.speed not in _NAMED_SPEEDS if named else not video.speed.isdecimal():
+        allowed = ", ".join(_NAMED_SPEEDS) if named else "a number, such as '6'"
+        raise InvalidPreset(f"{origin}: video.speed: is {allowed}, not {video.speed!r}")
 
 
 def _check_depth(preset: Preset, origin: str) -> None:

@@ -17,6 +17,7 @@ from darkstream.errors import (
 from darkstream.media.process import shell_quote
 from darkstream.model.base import JobId
 from darkstream.model.job import DecisionName, Outcome
+from darkstream.model.media import Finding, Severity
 from darkstream.model.plan import Reject, Skip
 from darkstream.model.wire import Release
 from darkstream.stages.attempt import Attempt
@@ -68,10 +69,12 @@ def ended_by(attempt: Attempt, error: Exception) -> Outcome | Release:
         return Release(token=attempt.claim.token, reason=_reason(error), count_attempt=True)
     _keep_evidence(attempt, error)
     decision: DecisionName | None = _decision(attempt)
-    if isinstance(error, SourceVanished):
+    if isinstance(error, SourceVanished) and attempt.claim.library is not None:
         gone = _outcome(attempt, "skipped", "skip", str(error))
         return gone.model_copy(update={"source_gone": True})
     if isinstance(error, SourceRejected):
+        refusal = Finding(code="unreadable", severity=Severity.reject, message=str(error))
+        attempt.findings = (*attempt.findings, refusal)
         return _outcome(attempt, "rejected", "reject", str(error))
     if isinstance(error, Cancelled):
         return _outcome(attempt, "cancelled", decision, str(error))
@@ -104,6 +107,7 @@ def _outcome(
         command=attempt.command,
         log=attempt.log,
         reused=reused,
+        source_bytes=attempt.source.hint.size if attempt.source else None,
         **attempt.costs(),
         **files,
     )

@@ -79,6 +79,9 @@ def test_a_root_that_is_not_utf8_arrives_exactly(client: Client) -> None:
         ({"schedule": "R R * * *"}, "0 3 \\* \\* \\*"),
         ({"schedule": "0 0 31 2 *"}, "never comes"),
         ({"include": []}, "include is empty"),
+        ({"include": ["*.mkv", " "]}, "matches nothing"),
+        ({"include": ["/videos/*"]}, "matches nothing"),
+        ({"exclude": ["[a-"]}, "not closed"),
     ],
 )
 def test_a_library_that_cannot_be_is_refused(

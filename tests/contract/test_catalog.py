@@ -71,6 +71,14 @@ def test_a_job_is_claimed_worked_on_and_committed_once(catalog: Catalog) -> None
     assert catalog.leases.claim(1, "node", "run") is None  # type: ignore[arg-type]
 
 
+def test_the_size_of_a_single_file_is_known_once_it_was_met(catalog: Catalog) -> None:
+    submit(catalog, source_bytes=None)
+    held = claim(catalog, dispatch(catalog))
+    assert catalog.jobs.get(held.job).source_bytes is None
+    done = catalog.results.commit(held.job, end(held, source_bytes=123))
+    assert done.source_bytes == 123
+
+
 def test_a_silent_worker_loses_its_job_to_a_higher_token(catalog: Catalog) -> None:
     late = start(catalog)
     silence(catalog)

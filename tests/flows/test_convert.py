@@ -122,9 +122,10 @@ def test_names_that_are_no_text_are_kept(field: Field, flow_clips: Path) -> None
     assert names[0] == r"identify caf\xe9 {x} |[a](b).avi"
 
 
-def test_a_source_that_is_gone_is_skipped(field: Field) -> None:
+def test_a_single_source_that_is_not_there_is_a_failure(field: Field) -> None:
+    """Somebody asked for this very file: nobody may take it for converted."""
     job = field.convert(field.library / "never.avi")
-    assert job.status is JobStatus.skipped
+    assert job.status is JobStatus.failed
     assert "no longer there" in job.reason
 
 
@@ -154,9 +155,9 @@ def test_a_young_flow_run_goes_on_with_the_jobs_of_the_next(field: Field, flow_c
     jobs = []
     for name in ("one.mkv", "two.mkv", "three.mkv"):
         source, to = field.add(flow_clips / "inside.mkv", name), str(field.destination)
-        jobs.append(
-            field.client.submit_job(SubmitJob(source=str(source), preset="web", destination=to)).id
-        )
+        size = source.stat().st_size
+        request = SubmitJob(source=str(source), preset="web", destination=to, source_bytes=size)
+        jobs.append(field.client.submit_job(request).id)
     wait_until(lambda: len(field.server.dispatcher.orders) >= 2, "two dispatches")
     (first, *later) = field.run_dispatches()
     assert first.message == "3 done"

@@ -44,7 +44,7 @@ def test_a_source_written_to_while_it_is_encoded_is_given_back(
     assert field.published() == [] and field.leftovers() == []
 
 
-def test_a_source_that_vanishes_while_it_is_encoded_is_skipped(
+def test_a_source_that_vanishes_while_it_is_encoded_is_not_published(
     field: Field, flow_clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = field.add(flow_clips / "old.avi")
@@ -57,7 +57,7 @@ def test_a_source_that_vanishes_while_it_is_encoded_is_skipped(
 
     monkeypatch.setattr(encode.media, "encode", meanwhile)
     job = field.convert(source)
-    assert (job.status, job.decision) == (JobStatus.skipped, "skip")
+    assert (job.status, job.decision) == (JobStatus.failed, "convert")
     assert "no longer there" in job.reason
     assert field.published() == [] and field.leftovers() == []
 
@@ -75,7 +75,16 @@ def test_a_full_disk_is_one_clear_line_and_no_part(
     job = field.convert(field.add(flow_clips / "old.avi"))
     assert job.status is JobStatus.failed
     assert job.reason == "no space left on /out: free 3 GiB or choose another destination"
-    assert field.published() == [] and field.leftovers() == []
+    assert field.published() == []
+    (made,) = (field.home / "work").glob("*/output/*.mp4")
+
+    monkeypatch.setattr(Publication, "place", real)
+    inode = made.stat().st_ino
+    field.client.retry_job(job.id)
+    field.work_off()
+    assert field.client.job(job.id).status is JobStatus.done
+    assert (field.destination / "old.mp4").stat().st_ino == inode, "it was encoded again"
+    assert field.leftovers() == []
 
 
 @pytest.fixture
@@ -90,7 +99,8 @@ def test_a_destination_that_fills_up_is_named(field: Field, noisy: Path, small_d
     assert job.status is JobStatus.failed
     said = rf"no space left on {small_disk}: free [\d.]+ \wiB or choose another destination"
     assert re.fullmatch(said, job.reason)
-    assert os.listdir(small_disk) == [] and field.leftovers() == []
+    assert os.listdir(small_disk) == []
+    assert list((field.home / "work").glob("*/output/*.mp4")), "verified work waits for a retry"
 
 
 def test_a_work_directory_that_fills_up_is_named(

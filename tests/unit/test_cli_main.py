@@ -13,6 +13,7 @@ import pytest
 from darkstream.cli.convert import parse_time
 from darkstream.cli.main import COMMANDS, main
 from darkstream.errors import UsageError
+from darkstream.settings import Settings
 
 HEAVY = ("prefect", "sqlalchemy", "rich", "fastapi", "av", "httpx", "pydantic")
 
@@ -60,6 +61,32 @@ def test_an_error_is_one_line_and_debug_gives_the_traceback(
     assert len(err.splitlines()) == 1
     with pytest.raises(Exception, match="DARKSTREAM_SERVER__PORT"):
         main(["--debug", "jobs"])
+
+
+def test_a_setting_that_cannot_be_read_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKSTREAM_SERVER", "abc")
+    code, _, err = run(["jobs"], capsys)
+    assert code == 2
+    assert "server" in err and "docs/settings.md" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_pools_are_written_as_the_documents_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKSTREAM_WORKER__POOLS", "cpu, control")
+    assert Settings().worker.pools == ("cpu", "control")
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["run", str(tmp_path), "--preset", "web", "--to", str(tmp_path / "out")]
+    report = "/proc/report.jsonl"
+    code, out, err = run([*words, "--report", report], capsys)
+    assert (code, out) == (1, "")
+    assert f"cannot write the report {report}" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_server_that_is_not_up_says_what_to_do(

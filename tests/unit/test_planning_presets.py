@@ -78,6 +78,16 @@ def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
         ("name: x\nvideo: {bit_depth: 10}", "H.264 here is 8 bit"),
         ("name: x\nvideo: {codec: hevc, hdr: keep}", "'keep' needs 10 bit"),
         ("name: x\npackage: {kind: abr}", "needs video and rungs"),
+        ("name: x\nvideo: {max_rate: 1/0}", r"video\.max_rate: .*not a rational: '1/0'"),
+        ("name: x\nvideo: {max_rate: 0}", r"video\.max_rate: must be more than 0"),
+        ("name: x\nvideo: {keyframe_seconds: -3}", r"keyframe_seconds: must be more than 0"),
+        ("name: x\npackage: {segment_seconds: 0}", r"segment_seconds: must be more than 0"),
+        ("name: x\nvideo: {quality: 60}", r"video\.quality: h264 goes from 0 to 51"),
+        ("name: x\nvideo: {speed: turbo}", r"video\.speed: is ultrafast, .*not 'turbo'"),
+        (
+            "name: x\naudio_only_container: mkv\nvideo: {codec: av1, speed: fast}",
+            r"video\.speed: is a number, such as '6', not 'fast'",
+        ),
         (
             "name: x\npackage: {kind: abr, hls: false, dash: false,"
             " ladder: [{height: 100, max_bit_rate: 1}]}",

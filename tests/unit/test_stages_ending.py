@@ -16,6 +16,7 @@ from darkstream.errors import (
     StorageFull,
     VerificationFailed,
 )
+from darkstream.model.base import LibraryId
 from darkstream.model.job import Outcome
 from darkstream.model.media import Finding, Severity
 from darkstream.model.plan import Reject, Skip
@@ -34,7 +35,7 @@ def attempt() -> Attempt:
 @pytest.mark.parametrize(
     ("error", "status", "decision"),
     [
-        (SourceVanished("a.avi is no longer there"), "skipped", "skip"),
+        (SourceVanished("a.avi is no longer there"), "failed", None),
         (SourceRejected("it is encrypted"), "rejected", "reject"),
         (SourceUnreadable("cannot read a.avi: permission denied"), "failed", None),
         (StorageFull("no space left on /out: free 3 GiB"), "failed", None),
@@ -49,6 +50,19 @@ def test_an_error_is_an_end_with_its_own_words(
     assert isinstance(ending, Outcome)
     assert (ending.status, ending.decision, ending.reason) == (status, decision, str(error))
     assert ending.outputs == () and ending.wall_s >= 0
+
+
+def test_a_file_that_left_its_library_is_no_failure(attempt: Attempt) -> None:
+    attempt.claim = attempt.claim.model_copy(update={"library": LibraryId(1)})
+    ending = ended_by(attempt, SourceVanished("a.avi is no longer there"))
+    assert isinstance(ending, Outcome)
+    assert (ending.status, ending.decision, ending.source_gone) == ("skipped", "skip", True)
+
+
+def test_what_could_not_be_read_at_all_is_a_finding_too(attempt: Attempt) -> None:
+    ending = ended_by(attempt, SourceRejected("it is a ZIP archive"))
+    assert isinstance(ending, Outcome)
+    assert [(one.code, one.severity.value) for one in ending.findings] == [("unreadable", "reject")]
 
 
 def test_a_failed_tool_leaves_its_command_and_its_words(attempt: Attempt) -> None:

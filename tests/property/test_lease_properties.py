@@ -155,10 +155,12 @@ class Leases(RuleBasedStateMachine):
             self.claim(dispatch, f"{run}-{dispatch}", adopt_s)
 
     @precondition(some_worker)
-    @rule(pick=PICK, adopt_s=st.sampled_from([0.0, 60.0]))
-    def go_on(self, pick: int, adopt_s: float) -> None:
+    @rule(pick=PICK, adopt_s=st.sampled_from([0.0, 60.0]), new=st.sampled_from([None, 5, 50, 90]))
+    def go_on(self, pick: int, adopt_s: float, new: int | None = None) -> None:
         """A flow run takes its next job, or one of others'; what it still held is lost."""
         worker = self.pick(pick)
+        if new is not None:
+            self.submit("c", new)
         self.claim(worker.dispatch, worker.run, adopt_s)
 
     def claim(self, dispatch: DispatchId, run: str, adopt_s: float = 0.0) -> bool:
@@ -179,10 +181,12 @@ class Leases(RuleBasedStateMachine):
         return True
 
     @precondition(some_worker)
-    @rule(pick=PICK, adopt_s=st.sampled_from([0.0, 60.0]))
-    def ask_again(self, pick: int, adopt_s: float) -> None:
+    @rule(pick=PICK, adopt_s=st.sampled_from([0.0, 60.0]), late=st.booleans())
+    def ask_again(self, pick: int, adopt_s: float, late: bool) -> None:
         """The answer to a claim was lost: it is asked for once more, perhaps late."""
         worker = self.pick(pick)
+        if late:
+            self.fall_silent(pick)
         if self.model.asked[worker.dispatch] != worker.asked:
             return
         claim: Claim | None = self.catalog.leases.claim(
@@ -229,20 +233,25 @@ class Leases(RuleBasedStateMachine):
         worker.steps += steps
 
     @precondition(some_worker)
-    @rule(pick=PICK, key=KEYS, again=st.booleans())
-    def redo(self, pick: int, key: ContentKey, again: bool) -> None:
-        """A job is done, and done again by somebody who wishes so."""
-        self.work(pick, key, 4)
+    @rule(pick=PICK, key=KEYS, again=st.booleans(), late=st.booleans())
+    def redo(self, pick: int, key: ContentKey, again: bool, late: bool) -> None:
+        """A job is done, a cancel of it comes too late, and somebody wishes it done again."""
         job = self.pick(pick).job
+        if late and self.model.jobs[job].status == RUNNING:
+            self.catalog.jobs.cancel(job)
+            self.model.cancel(self.model.jobs[job])
+        self.work(pick, key, 4)
         if again and self.model.jobs[job].status not in (WAITING, RUNNING):
             self.try_again(job)
 
     @precondition(some_worker)
-    @rule(pick=PICK, key=KEYS)
-    def race(self, pick: int, key: ContentKey) -> None:
-        """Two are about to encode the same."""
-        for number in (pick, pick + 1):
-            self.plan(self.pick(number), key)
+    @rule(pick=PICK, key=KEYS, stopped=st.booleans())
+    def race(self, pick: int, key: ContentKey, stopped: bool) -> None:
+        """Two are about to encode the same; the first may be stopped before the second comes."""
+        self.plan(self.pick(pick), key)
+        if stopped:
+            self.release(pick, False)
+        self.plan(self.pick(pick + 1), key)
 
     def plan(self, worker: Worker, key: ContentKey) -> None:
         if worker.key is not None:

@@ -24,7 +24,7 @@ from darkstream.stages.ending import ended_by
 from darkstream.stages.lease import keep_lease
 from darkstream.stages.notify import commit, leave, release
 from darkstream.stages.toolbox import Toolbox
-from flows.results import Row, log_result, show_results, summarise
+from flows.results import Row, log_result, rename_run, show_results, summarise
 from flows.walk import walk
 from flows.wiring import THREADS, enter
 
@@ -63,6 +63,8 @@ def convert(
             rows = _work_off(tools, number, alone=source is not None)
         finally:
             _say_goodbye(tools, number)
+        if source is None:
+            rename_run(rows)
         show_results(rows, settings.server_url)
     return _final_state([row.job for row in rows], single=source is not None)
 

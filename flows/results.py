@@ -6,10 +6,13 @@ import html
 import logging
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import structlog
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
 from darkstream.model.job import Job, JobStatus
 
@@ -38,6 +41,19 @@ def log_result(row: Row) -> None:
     level = logging.WARNING if job.status is JobStatus.failed else logging.INFO
     text = f"{job.source.rsplit('/', 1)[-1]}: {job.status.value}{size}: {job.reason}"
     get_run_logger().log(level, "%s", text)
+
+
+def rename_run(rows: Sequence[Row]) -> None:
+    """Have the run's name and tags say what it did, where it took up jobs of others too."""
+    did, known = {f"job-{row.job.id}" for row in rows}, set(flow_run.tags)
+    if did <= known:
+        return
+    try:
+        with get_client(sync_client=True) as client:
+            name = f"convert {len(rows)} files"
+            client.update_flow_run(UUID(str(flow_run.id)), name=name, tags=known | did)
+    except Exception as error:  # noqa: BLE001 - the jobs are committed, only their picture is not
+        log.warning("run_not_named", reason=str(error))
 
 
 def show_results(rows: Sequence[Row], server_url: str) -> None:

@@ -46,7 +46,10 @@ NODE = NodeName("node")
 KEYS = st.sampled_from("pppq").map(
     lambda name: ContentKey(content=ContentId(name * 64), fingerprint=Fingerprint("f" * 64))
 )
-LOSSES = st.sampled_from(["lose", "lose run", "silence", "release", "go on"])
+LOSSES = st.tuples(
+    st.integers(0, 3), st.sampled_from(["lose", "lose run", "silence", "release", "stop", "go on"])
+)
+"""How far an attempt comes, and how it is lost."""
 _JOBS = text(
     "SELECT id, status, attempts, token, cancel_requested, dispatch_id, lease_until FROM jobs"
 )
@@ -235,14 +238,20 @@ class Leases(RuleBasedStateMachine):
     @precondition(some_worker)
     @rule(pick=PICK, key=KEYS, again=st.booleans(), late=st.booleans())
     def redo(self, pick: int, key: ContentKey, again: bool, late: bool) -> None:
-        """A job is done, a cancel of it comes too late, and somebody wishes it done again."""
-        job = self.pick(pick).job
+        """A job is done, a cancel of it comes too late, and somebody wishes it done again.
+
+        Then the first worker says once more how it ended.
+        """
+        worker = self.pick(pick)
+        job = worker.job
         if late and self.model.jobs[job].status == RUNNING:
             self.catalog.jobs.cancel(job)
             self.model.cancel(self.model.jobs[job])
         self.work(pick, key, 4)
         if again and self.model.jobs[job].status not in (WAITING, RUNNING):
             self.try_again(job)
+            self.start(slots=3, window=99)
+            self.tell(worker, "done")
 
     @precondition(some_worker)
     @rule(pick=PICK, key=KEYS, stopped=st.booleans())
@@ -252,6 +261,7 @@ class Leases(RuleBasedStateMachine):
         if stopped:
             self.release(pick, False)
         self.plan(self.pick(pick + 1), key)
+        self.start(slots=3, window=99)
 
     def plan(self, worker: Worker, key: ContentKey) -> None:
         if worker.key is not None:
@@ -405,22 +415,23 @@ class Leases(RuleBasedStateMachine):
         self.model.close(dispatch)
 
     @precondition(some_worker)
-    @rule(pick=PICK, hows=st.lists(LOSSES, min_size=MOST, max_size=MOST))
-    def poison(self, pick: int, hows: list[str]) -> None:
+    @rule(pick=PICK, key=KEYS, losses=st.lists(LOSSES, min_size=MOST, max_size=MOST))
+    def poison(self, pick: int, key: ContentKey, losses: list[tuple[int, str]]) -> None:
         """A file is the death of whoever takes it."""
         job = self.model.jobs[self.pick(pick).job]
-        for how in hows:
+        for steps, how in losses:
             if job.status == WAITING:
                 self.start(slots=3, window=99)
             holder = next((one for one in self.workers[::-1] if self.model.holds(one)), None)
             if holder is None:
                 return
             number = self.workers[::-1].index(holder)
+            self.work(number, key, steps)
             if how == "silence":
                 self.fall_silent(number)
                 self.expire()
-            elif how == "release":
-                self.release(number, True)
+            elif how in ("release", "stop"):
+                self.release(number, how == "release")
             elif how == "go on":
                 self.go_on(number, 0.0)
             else:
@@ -467,6 +478,8 @@ class Leases(RuleBasedStateMachine):
         sources = {worker.bytes_made: worker.source for worker in self.workers}
         owners = [sources[made] for made in self.model.disk.values()]
         assert len(owners) == len(set(owners)), self.model.disk
+        for path, made in self.model.published.items():
+            assert sources[made] == sources[self.model.disk[path]], "another's output was replaced"
 
     def pick(self, number: int) -> Worker:
         return self.workers[-1 - number % len(self.workers)]

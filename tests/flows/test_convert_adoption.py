@@ -17,7 +17,12 @@ def test_a_run_is_named_after_all_that_it_did(field: Field, flow_clips: Path) ->
     jobs = []
     for name in ("a.mp4", "b.mp4"):
         source = field.add(flow_clips / "noise.mp4", name)
-        request = SubmitJob(source=str(source), preset="web", destination=str(field.destination))
+        request = SubmitJob(
+            source=str(source),
+            source_bytes=source.stat().st_size,
+            preset="web",
+            destination=str(field.destination),
+        )
         jobs.append(field.client.submit_job(request).id)
     first = wait_until(lambda: field.server.dispatcher.orders, "a dispatch")[0]
     state = convert(dispatch=first.id, return_state=True)

@@ -113,6 +113,7 @@ class Leases(RuleBasedStateMachine):
             relative=f"{name}.mkv".encode(),
             destination=b"/out",
             preset=Preset(name="web"),
+            source_bytes=1000,
             priority=priority,
             flow_run=flow_run,
         )

@@ -75,15 +75,20 @@ class PrefectApi:
         self._http = httpx.Client(base_url=f"{url}/api", timeout=30.0, trust_env=False)
 
     def post(self, path: str, body: object) -> Any:
-        # SQLite under load answers 503, as Prefect's own client knows.
-        response = wait_for(
-            lambda: None if (r := self._http.post(path, json=body)).status_code == 503 else r
-        )
-        response.raise_for_status()
+        response = self._send("POST", path, body)
         return response.json() if response.content else None
 
     def patch(self, path: str, body: object) -> None:
-        self._http.patch(path, json=body).raise_for_status()
+        self._send("PATCH", path, body)
+
+    def _send(self, method: str, path: str, body: object) -> httpx.Response:
+        # SQLite under load answers 503, as Prefect's own client knows.
+        response: httpx.Response = wait_for(
+            lambda: (
+                None if (r := self._http.request(method, path, json=body)).status_code == 503 else r
+            )
+        )
+        return response.raise_for_status()
 
     def get(self, path: str) -> Any:
         return self._http.get(path).raise_for_status().json()

@@ -48,7 +48,18 @@ class _Endings(logging.Filter):
         return logging.getLogger(record.name).isEnabledFor(record.levelno)
 
 
+class _PollingEnds(logging.Filter):
+    """Prefect's observers take the cancel of their own polling, at their end, for an error."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leave those lines out alone."""
+        kind = record.exc_info[0] if record.exc_info else None
+        cancelled = kind is not None and kind.__name__ == "CancelledError"
+        return not (cancelled and "_handle_polling_task_done" in record.getMessage())
+
+
 _ENDINGS = _Endings()
+_POLLING_ENDS = _PollingEnds()
 _RUNS = ("prefect.task_runs", "prefect.flow_runs")
 
 
@@ -123,6 +134,7 @@ def _install(handler: logging.Handler, level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in _RUNS:
         logging.getLogger(name).addFilter(_ENDINGS)
+    logging.getLogger("asyncio").addFilter(_POLLING_ENDS)
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ def logs_restored() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name in ("prefect.task_runs", "prefect.flow_runs"):
+    for name in ("prefect.task_runs", "prefect.flow_runs", "asyncio"):
         logging.getLogger(name).filters.clear()
     structlog.reset_defaults()
 
@@ -105,3 +106,19 @@ def test_an_end_that_was_asked_for_is_no_error(
 def test_redact_looks_into_nested_values() -> None:
     value = {"headers": [{"Authorization": "Basic abc"}], "list": ["Bearer 0123456789abcdef"]}
     assert redact(value) == {"headers": [{"Authorization": "***"}], "list": ["Bearer ***"]}
+
+
+@pytest.mark.logs_errors
+def test_the_end_of_an_observer_of_prefects_is_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], logs_restored: None
+) -> None:
+    """Its callback asks a cancelled task for its exception, which raises."""
+    configure(_settings(tmp_path, "json"))
+    loop = asyncio.new_event_loop()
+    for name in ("_handle_polling_task_done", "_another"):
+        told = f"Exception in callback FlowRunSuspendingObserver.{name}()"
+        loop.call_exception_handler({"message": told, "exception": asyncio.CancelledError()})
+    loop.close()
+    said = capsys.readouterr().err
+    assert "_handle_polling_task_done" not in said
+    assert "_another" in said

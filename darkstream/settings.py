@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -71,7 +72,11 @@ class WorkerSettings(_Group):
     @field_validator("pools", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        if value.startswith("["):  # as JSON, like every other list
+            return json.loads(value)
+        return tuple(part.strip() for part in value.split(","))
 
 
 class LeaseSettings(_Group):

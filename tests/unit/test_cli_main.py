@@ -74,8 +74,9 @@ def test_a_setting_that_cannot_be_read_is_one_line(
 
 
 def test_pools_are_written_as_the_documents_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DARKSTREAM_WORKER__POOLS", "cpu, control")
-    assert Settings().worker.pools == ("cpu", "control")
+    for text in ("cpu, control", '["cpu", "control"]'):
+        monkeypatch.setenv("DARKSTREAM_WORKER__POOLS", text)
+        assert Settings().worker.pools == ("cpu", "control")
 
 
 def test_a_report_that_cannot_be_written_is_told_before_the_work(

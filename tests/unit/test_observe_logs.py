@@ -108,7 +108,6 @@ def test_redact_looks_into_nested_values() -> None:
     assert redact(value) == {"headers": [{"Authorization": "***"}], "list": ["Bearer ***"]}
 
 
-@pytest.mark.logs_errors
 def test_the_end_of_an_observer_of_prefects_is_no_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], logs_restored: None
 ) -> None:

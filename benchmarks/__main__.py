@@ -7,7 +7,23 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from benchmarks import batch, scan, start, worker_start
+from benchmarks import (
+    batch,
+    chunks,
+    hosts,
+    job_start,
+    ladder,
+    memory,
+    one_file,
+    overhead,
+    per_title,
+    quality,
+    resume,
+    scan,
+    start,
+    validation,
+    worker_start,
+)
 from benchmarks.figures import Figure, run
 
 Measure = Callable[[argparse.Namespace], list[Figure]]
@@ -15,8 +31,19 @@ AddOptions = Callable[[argparse.ArgumentParser], None]
 ALL: dict[str, tuple[Measure, AddOptions]] = {
     "start": (start.measure, lambda _: None),
     "scan": (scan.measure, scan.add_options),
+    "job_start": (job_start.measure, job_start.add_options),
     "worker_start": (worker_start.measure_all, worker_start.add_options),
     "batch": (batch.measure, batch.add_options),
+    "chunks": (chunks.measure, lambda _: None),
+    "ladder": (ladder.measure, ladder.add_options),
+    "per_title": (per_title.measure, lambda _: None),
+    "one_file": (one_file.measure, one_file.add_options),
+    "resume": (resume.measure, resume.add_options),
+    "hosts": (hosts.measure, hosts.add_options),
+    "overhead": (overhead.measure, overhead.add_options),
+    "memory": (memory.measure, memory.add_options),
+    "validation": (validation.measure, lambda _: None),
+    "quality": (quality.measure, quality.add_options),
 }
 
 

@@ -35,13 +35,14 @@ def fetch_clips(directory: Path) -> list[Path]:
     return wanted
 
 
-def derive(source: Path, target: Path, *options: str) -> None:
-    """Make `target` of `source` with ffmpeg, whole or not at all."""
+def derive(source: Path, target: Path, *options: str, before: tuple[str, ...] = ()) -> None:
+    """Make `target` of `source` with ffmpeg, whole or not at all; `before`: of its input."""
     if target.exists():
         return
     part = target.with_name(f".part-{target.name}")
     ffmpeg = find_ffmpeg(MediaSettings())
-    argv = [str(ffmpeg), "-nostdin", "-v", "error", "-y", "-i", str(source), *options, str(part)]
+    argv = [str(ffmpeg), "-nostdin", "-v", "error", "-y", *before, "-i", str(source)]
+    argv += [*options, str(part)]
     subprocess.run(argv, check=True)
     part.rename(target)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from benchmarks.machine import describe_machine
 
-_COLUMNS = ("", "ours", "peer", "ratio", "wanted", "met")
+_COLUMNS = ("", "ours", "peer", "ratio", "noise", "wanted", "met")
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Figure:
 
     `ratio` is ours to the peer's where less is better, else the same: `at_most` and `at_least` are
     for the ratio, or for `ours` where no peer was named. None: not measured; `note` says why.
+    `noise`: half of what lies between the highest and the lowest ratio of the rounds.
     """
 
     what: str
@@ -31,6 +32,7 @@ class Figure:
     at_least: float | None = None
     of: Literal["ratio", "ours"] = "ratio"
     note: str = ""
+    noise: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -56,7 +58,8 @@ class Figure:
             self.what,
             _amount(self.ours, self.unit),
             f"{theirs} {self.peer}".strip() if self.peer else "",
-            "" if self.ratio is None else f"{self.ratio:.2f}",
+            "" if self.ratio is None else f"{self.ratio:.3f}",
+            "" if self.noise is None else f"±{self.noise:.3f}",
             self._wanted(),
             met or ("missing" if self.ours is None or (self.peer and not self.theirs) else ""),
         )

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import resource
-import shutil
 import subprocess
 import tempfile
 import time
@@ -55,9 +54,9 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         directory = Path(temporary)
         peers = {
             "Debian's ffprobe": (debian_ffprobe(directory), 4.0),
-            "static ffprobe": (static_ffprobe(directory), 1.3),
+            "static ffprobe": (static_ffprobe(directory), 1.5),
         }
-        files = _copies(directory, count)
+        files = _links(directory, count)
         with one_core(), Prober(MediaSettings()) as prober:
             ways: dict[str, Callable[[Path], object]] = {
                 _OURS: lambda path: prober.probe(os.fsencode(path))
@@ -121,17 +120,17 @@ def _ffprobe(tool: Tool) -> Callable[[Path], object]:
     return look
 
 
-def _copies(directory: Path, count: int) -> list[Path]:
+def _links(directory: Path, count: int) -> list[Path]:
     sources, made = fetch_clips(directory / "clips"), []
     for number in range(count):
         source = sources[number % len(sources)]
         made.append(directory / f"{number:05} {source.name}")
-        shutil.copyfile(source, made[-1])
+        os.link(source, made[-1])
     return made
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--files", type=int, default=190)
+    parser.add_argument("--files", type=int, default=2_000)
 
 
 if __name__ == "__main__":

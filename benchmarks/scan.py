@@ -23,6 +23,7 @@ from pathlib import Path
 from benchmarks import look
 from benchmarks.figures import Figure, run
 from benchmarks.machine import free_port, pss_mib
+from benchmarks.turns import compare
 from darkstream.client.api import Client
 from darkstream.model.base import ScanId
 from darkstream.model.job import DispatchOrder
@@ -79,6 +80,7 @@ def measure_rescan(directory: Path, count: int, rounds: int) -> list[Figure]:
             at_least=25_000,
             of="ours",
         ),
+        compare(f"{name}, wall", "s", walks, "find -printf", finds, at_most=4),
         Figure(f"{name}: peak PSS of the scan", scanner, "MiB", at_most=286, of="ours"),
         Figure(f"{name}: peak PSS of the server", serving, "MiB", at_most=286, of="ours"),
     ]

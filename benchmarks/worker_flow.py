@@ -1,9 +1,10 @@
-"""The flow that benchmarks/worker_start.py starts: it says when it began and what it costs."""
+"""What benchmarks start: a flow that says when it began and what it costs, one that encodes."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -25,3 +26,10 @@ def trivial(path: str) -> None:
     part = Path(f"{path}.part")
     part.write_text(json.dumps(facts), encoding="utf-8")
     part.rename(path)
+
+
+@flow
+def encode(ffmpeg: str, source: str, output: str) -> None:
+    """No more than ffmpeg itself."""
+    words = [ffmpeg, "-nostdin", "-v", "error", "-i", f"file:{source}", "-c:v", "libx264"]
+    subprocess.run([*words, "-c:a", "aac", output], check=True)

@@ -99,23 +99,23 @@ class Server:
         answer: dict[str, str] = response.json()
         return answer
 
-    def deploy(self, pool: str) -> str:
-        """The trivial flow on a pool; returns the deployment's id."""
+    def deploy(self, pool: str, entrypoint: str = _ENTRYPOINT) -> str:
+        """A flow (the trivial one) on a pool; returns the deployment's id."""
         kind = "darkstream" if pool == "fork" else "process"
         self.post("/work_pools/", {"name": pool, "type": kind})
-        flow = self.post("/flows/", {"name": "trivial"})["id"]
+        flow = self.post("/flows/", {"name": entrypoint.rpartition(".")[2]})["id"]
         body = {
             "name": pool,
             "flow_id": flow,
             "work_pool_name": None if pool == "fresh" else pool,
-            "entrypoint": _ENTRYPOINT,
+            "entrypoint": entrypoint,
             "enforce_parameter_schema": False,
         }
         return self.post("/deployments/", body)["id"]
 
-    def create(self, deployment: str, path: Path) -> str:
+    def create(self, deployment: str, parameters: dict[str, str]) -> str:
         """A flow run, due now; returns its id."""
-        body = {"parameters": {"path": str(path)}, "state": {"type": "SCHEDULED"}}
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
         return self.post(f"/deployments/{deployment}/create_flow_run", body)["id"]
 
     def ended(self, flow_run: str) -> bool:
@@ -139,7 +139,7 @@ def measure(server: Server, variant: Variant, deployment: str, path: Path) -> Sa
     """One flow run from its creation until its process is gone."""
     before = 0.0 if variant.worker is None else cpu_of_tree(variant.worker)
     created = time.time()
-    flow_run = server.create(deployment, path)
+    flow_run = server.create(deployment, {"path": str(path)})
     by_hand = (
         None
         if variant.worker

@@ -11,6 +11,7 @@ from blocks.appearance import DOCUMENTATION, LOGO
 from blocks.naming import name_of
 from blocks.preset import Preset
 from darkstream.errors import UsageError
+from darkstream.model.replacement import InPlace
 from darkstream.model.wire import AddLibrary
 
 
@@ -31,8 +32,14 @@ class Library(Block):
     _logo_url = LOGO
     _documentation_url = DOCUMENTATION
 
-    root: str = Field(description="Absolute path of the folder; its files are never touched.")
-    destination: str = Field(description="Absolute path of the folder for the results.")
+    root: str = Field(description="Absolute path of the folder.")
+    destination: str | None = Field(
+        None, description="Absolute path of the folder for the results; not with in place."
+    )
+    in_place: InPlace | None = Field(
+        None,
+        description="Have results take the place of their originals; empty: none is touched.",
+    )
     preset: str = Field("web", description="Name of a preset that the server knows.")
     own_preset: Preset | None = Field(None, description="A preset of your own, instead of a name.")
     include: list[str] | None = Field(
@@ -47,7 +54,8 @@ class Library(Block):
         return AddLibrary(
             name=name_of(self, name),
             root=self.root,
-            destination=self.destination,
+            destination=self.destination or None,
+            in_place=self.in_place,
             preset=self.preset if self.own_preset is None else self.own_preset.to_model(),
             include=tuple(self.include) if self.include else None,
             exclude=tuple(self.exclude),

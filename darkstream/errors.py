@@ -12,23 +12,30 @@ DarkstreamError                   exit code 1 unless said otherwise
 |   +-- SourceUnreadable          permission or I/O error on the source
 |   +-- SourceVanished            gone since it was listed
 |   +-- SourceChanged             written to while it was read; converted again later
+|   +-- SourceShared              others use the file too, so that it is not replaced
 |   +-- SourceRejected            validation says no: carries the findings
 +-- MediaError                    a tool failed on this file
 |   +-- ProcessFailed             child exited non-zero: argv, code, end of stderr
+|   |   +-- HardwareFailed        a GPU or its driver failed, not the file; planned without it
 |   +-- ProcessTimeout            time, size or no-progress limit reached
+|   |   +-- OutputTooLarge          of these the size
 |   +-- ProcessKilled             child killed from outside, as when memory runs out
 |   +-- VerificationFailed        an output that is not what was planned
+|   +-- IndexDiffers              chunks that are not what the packets promise
 |   +-- CapabilityMissing         this node's ffmpeg cannot do what the plan needs
 |   +-- ToolMissing               no usable ffmpeg
 |   +-- SandboxUnavailable        `sandbox: require` on a machine that has none
 +-- StorageError                  a place to write or read failed
 |   +-- StorageFull               no space left
+|   +-- StorageBusy               another process is just at it
 |   +-- TargetExists              the final name is taken; nothing was overwritten
 +-- ServiceError                  another process did not answer as it should
 |   +-- ServerUnreachable         no DarkStream server at the address
 |   +-- PrefectUnreachable        no Prefect API at the address
+|   +-- KeyUnavailable            no content key: no provider is set, or it gave none
 +-- LeaseLost                     a newer fencing token holds the job
 +-- Cancelled                     somebody asked for the job to end
++-- NodePaused                    this node rests: the job is given back
 """
 
 from __future__ import annotations
@@ -88,6 +95,14 @@ class SourceChanged(SourceError):
     """The source was written to while it was read."""
 
 
+class SourceShared(SourceError):
+    """Others use the source too: it is not replaced; `passing` where they may soon not."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
 class SourceRejected(SourceError):
     """Validation says no."""
 
@@ -114,12 +129,42 @@ class ProcessTimeout(ProcessFailed):
     """A child process was ended at its time, size or no-progress limit."""
 
 
+class OutputTooLarge(ProcessTimeout):
+    """A child process was ended because its output grew past its limit."""
+
+
 class ProcessKilled(ProcessFailed):
     """A child process was killed by somebody else, which says nothing of the file it worked on."""
 
 
+class HardwareFailed(ProcessFailed):
+    """A GPU or its driver failed, which says nothing of the file.
+
+    `families` are those of the plan, by the model's names; `passing` where it goes away by itself,
+    as when all of its sessions are taken.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        families: Sequence[str],
+        passing: bool,
+        argv: Sequence[bytes],
+        code: int,
+        stderr: str,
+    ) -> None:
+        super().__init__(message, argv=argv, code=code, stderr=stderr)
+        self.families = tuple(families)
+        self.passing = passing
+
+
 class VerificationFailed(MediaError):
     """An output that is not what the plan asked for; it was not published."""
+
+
+class IndexDiffers(MediaError):
+    """Chunks hold other pictures than the packets promise: the film is encoded in one piece."""
 
 
 class CapabilityMissing(MediaError):
@@ -142,6 +187,10 @@ class StorageFull(StorageError):
     """No space is left where the output goes."""
 
 
+class StorageBusy(StorageError):
+    """Another process is just at it."""
+
+
 class TargetExists(StorageError):
     """The final name is taken; nothing was overwritten."""
 
@@ -158,9 +207,17 @@ class PrefectUnreachable(ServiceError):
     """No Prefect API answers at the address."""
 
 
+class KeyUnavailable(ServiceError):
+    """No provider of content keys is set, or it gave none; never says the key itself."""
+
+
 class LeaseLost(DarkstreamError):
     """A newer fencing token holds the job: stop, publish nothing."""
 
 
 class Cancelled(DarkstreamError):
     """Somebody asked for the job to end."""
+
+
+class NodePaused(DarkstreamError):
+    """This node is to rest at once: the job is given back, and no attempt is counted."""

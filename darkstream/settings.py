@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import re
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -18,6 +21,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from darkstream.model.node import Zone, parse_windows
+
+_PREFIX = "DARKSTREAM_"
+_TOKEN = re.compile(r"[!-~]+")
+
 
 def _state_directory() -> Path:
     base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
@@ -25,7 +33,7 @@ def _state_directory() -> Path:
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ServerSettings(_Group):
@@ -56,7 +64,7 @@ class PrefectSettings(_Group):
         64, ge=1, le=500, description="Most flow runs waiting in Prefect, per pool."
     )
     batch_seconds: float = Field(
-        60.0, gt=0, description="A flow run goes on with small jobs for so long, seconds."
+        60.0, gt=0, description="About how much work a flow run is given at once, seconds."
     )
 
 
@@ -68,6 +76,41 @@ class WorkerSettings(_Group):
     pools: Annotated[tuple[str, ...], NoDecode] = Field(
         ("cpu", "gpu", "control"), description="Pools served, with commas between."
     )
+    windows: str | None = Field(
+        None,
+        description="When this node works: 22:00-06:00, or mon-fri 18:00-08:00, sat 00:00-24:00;"
+        " default: always (docs/scheduling.md).",
+    )
+    time_zone: Zone | None = Field(
+        None, description="Time zone of the windows, like Europe/Berlin; default: the machine's."
+    )
+
+    nice: int = Field(
+        0,
+        ge=0,
+        le=19,
+        description="Niceness of ffmpeg: at 19 it takes what others leave.",
+    )
+    ionice: Literal["lowest", "idle"] | None = Field(
+        None, description="Turn of ffmpeg at the disk: after others, or only while it is idle."
+    )
+    threads: int | None = Field(
+        None, ge=1, le=128, description="Threads of one encoder; default: as it likes."
+    )
+    cpus: float | None = Field(
+        None,
+        ge=0.1,
+        le=1024,
+        description="Cores that one ffmpeg may use in all: a control group of systemd's, which"
+        " limits its memory too; default: none.",
+    )
+
+    @field_validator("windows")
+    @classmethod
+    def _is_a_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_windows(value)
+        return value
 
     @field_validator("pools", mode="before")
     @classmethod
@@ -106,7 +149,21 @@ class MediaSettings(_Group):
     sandbox: Literal["auto", "require"] = Field("auto", description="Refuse to work uncaged?")
     no_progress_s: float = Field(120.0, gt=0, description="An encode that stands still is ended.")
     probe_s: float = Field(20.0, gt=0, description="A probe that takes longer is ended.")
+    validation: Literal["headers", "quick", "normal", "full"] = Field(
+        "headers",
+        description="How thoroughly a source is checked before it is planned, where its preset does"
+        " not say (docs/validation.md).",
+    )
     max_pixels: int = Field(8192 * 8192, gt=0, description="Larger pictures are refused.")
+    fonts: Path | None = Field(
+        None, description="Directory of fonts for text in pictures; default: Roboto alone."
+    )
+    gpu_sessions: int | None = Field(
+        None,
+        ge=1,
+        description="Encodes at once on this machine's GPUs; default: 8 with a GeForce, whose"
+        " driver allows no more, else as many as there are slots (docs/hardware.md).",
+    )
     memory_bytes: int | None = Field(
         None, gt=0, description="Memory of one ffmpeg; default: half the machine's, at least 8 GiB."
     )
@@ -127,6 +184,43 @@ class LibrarySettings(_Group):
     settle_s: float = Field(2.0, ge=0, description="A file unchanged for this long is complete.")
 
 
+class KeySettings(_Group):
+    """Where the keys of encrypted packages come from."""
+
+    directory: Path | None = Field(
+        None,
+        description="Directory for the keys of encrypted packages, away from everything published;"
+        " from / on.",
+    )
+    server: str | None = Field(
+        None, description="Server that gives them instead: ClearKey licenses, https://…"
+    )
+    server_token: SecretStr | None = Field(None, description="Bearer token for that server.")
+    timeout_s: float = Field(
+        10.0, gt=0, le=300, description="A key server that takes longer has failed."
+    )
+
+    @field_validator("directory")
+    @classmethod
+    def _found_from_everywhere(cls, value: Path | None) -> Path | None:
+        # Every flow run stands in a directory of its own, which is removed with all that is in it.
+        if value is not None and not value.is_absolute():
+            raise ValueError("the directory of the keys must be written from / on, like /srv/keys")
+        return value
+
+    @field_validator("server_token", mode="before")
+    @classmethod
+    def _sent_as_header(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        token = value.strip()  # files of secrets end with a newline
+        if not _TOKEN.fullmatch(token):
+            raise ValueError(
+                "a bearer token has letters, digits and signs of ASCII alone, and no spaces in it"
+            )
+        return token
+
+
 class NotifySettings(_Group):
     """Who is told."""
 
@@ -140,7 +234,11 @@ class Settings(BaseSettings):
     """All settings; nested groups by room."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DARKSTREAM_", env_nested_delimiter="__", frozen=True, extra="forbid"
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # it may be a secret
     )
 
     home: Path = Field(default_factory=_state_directory, description="Where state is kept.")
@@ -156,6 +254,7 @@ class Settings(BaseSettings):
     lease: LeaseSettings = LeaseSettings()
     media: MediaSettings = MediaSettings()
     library: LibrarySettings = LibrarySettings()
+    keys: KeySettings = KeySettings()
     notify: NotifySettings = NotifySettings()
 
     @cached_property
@@ -172,6 +271,13 @@ class Settings(BaseSettings):
         return self.prefect.api_url or f"{self.server_url}/api"
 
     @property
+    def prefect_ui_url(self) -> str:
+        """The pages of that Prefect: a server of its own has them beside its API."""
+        if self.prefect.api_url:
+            return self.prefect.api_url.rstrip("/").removesuffix("/api")
+        return f"{self.server_url}/prefect"
+
+    @property
     def catalog_url(self) -> str:
         """SQLAlchemy URL of the catalog."""
         return self.catalog.url or f"sqlite:///{self.home / 'catalog.db'}"
@@ -180,6 +286,29 @@ class Settings(BaseSettings):
     def work_directory(self) -> Path:
         """Where encodes live until they are published; safe to delete when nothing runs."""
         return self.home / "work"
+
+
+def find_unknown(variables: Iterable[str]) -> dict[str, str | None]:
+    """Those of our prefix that are no setting, each with the nearest that is one.
+
+    Within a group they are refused when the settings are read. `DARKSTREAM_TEST_…` is the tests'.
+    """
+    known = {_PREFIX + name for name in _names()}
+    return {
+        name: next(iter(difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)), None)
+        for name in sorted(variables)
+        if name.upper().startswith(_PREFIX)
+        and not name.upper().startswith(f"{_PREFIX}TEST_")
+        and name.upper() not in known
+    }
+
+
+def _names() -> Iterator[str]:
+    for name, field in Settings.model_fields.items():
+        yield name.upper()
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, _Group):
+            yield from (f"{name}__{inner}".upper() for inner in group.model_fields)
 
 
 def describe_settings() -> str:
@@ -206,7 +335,7 @@ def describe_settings() -> str:
 def _row(name: str, default: object, description: str | None) -> str:
     shown = ", ".join(default) if isinstance(default, tuple) else default
     text = "" if shown is None else f"`{shown}`"
-    return f"| `DARKSTREAM_{name.upper()}` | {text} | {description} |"
+    return f"| `{_PREFIX}{name.upper()}` | {text} | {description} |"
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # `make demo`: converts a small library of real clips, or the one in LIBRARY, without touching it.
+# What it makes lies in DEMO, the results in OUT where that is given.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export DARKSTREAM_HOME="${DARKSTREAM_HOME:-$PWD/.demo/home}"
-out="${OUT:-$PWD/.demo/converted}"
-if [ -n "${LIBRARY:-}" ]; then
-  library="${LIBRARY/#\~\//$HOME/}" # a shell that leaves a quoted ~ alone
-else
-  library="$PWD/.demo/library"
+demo="${DEMO:-$PWD/.demo}"
+export DARKSTREAM_HOME="${DARKSTREAM_HOME:-$demo/home}"
+out="${OUT:-$demo/converted}"
+library="${LIBRARY:-$demo/library}"
+out="${out/#\~\//$HOME/}" # a shell that leaves a quoted ~ alone
+library="${library/#\~\//$HOME/}"
+mkdir -p "$demo"
+if [ -z "${LIBRARY:-}" ]; then
   "$BIN/python" -m benchmarks.clips "$library"
 fi
-mkdir -p .demo
-"$BIN/darkstream" run "$library" --preset "${PRESET:-web}" --to "$out" --report .demo/report.jsonl
+"$BIN/darkstream" run "$library" --preset "${PRESET:-web}" --to "$out" --report "$demo/report.jsonl"
 echo
 echo "To look at the runs: DARKSTREAM_HOME=$DARKSTREAM_HOME $BIN/darkstream up"

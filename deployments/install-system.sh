@@ -2,7 +2,9 @@
 # Installs the Debian packages that the sandbox and the tests use, where it may (root and apt).
 # Elsewhere it says what is missing: the tests that need it are then skipped, naming the package.
 set -euo pipefail
-packages=(bubblewrap util-linux ca-certificates postgresql)
+packages=(bubblewrap util-linux ca-certificates postgresql chromium strace)
+# A Node that came another way brings its npm.
+command -v npm >/dev/null || packages+=(npm)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

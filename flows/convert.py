@@ -19,18 +19,21 @@ from darkstream.model.base import DispatchId
 from darkstream.model.job import Claim, Job, JobStatus, Outcome
 from darkstream.model.wire import Release
 from darkstream.stages.attempt import Attempt
-from darkstream.stages.claim import claim_next, end_dispatch, submit
+from darkstream.stages.chunks import forget_chunks
+from darkstream.stages.claim import claim_next, leave_dispatch, submit
 from darkstream.stages.ending import ended_by
 from darkstream.stages.lease import keep_lease
 from darkstream.stages.notify import commit, leave, release
 from darkstream.stages.toolbox import Toolbox
 from flows.results import Row, log_result, rename_run, show_results, summarise
 from flows.walk import walk
-from flows.wiring import THREADS, enter
+from flows.wiring import THREADS, enter, undisturbed
 
 log = structlog.get_logger(__name__)
 
 _STOP_S = 4.0
+_BATCHES = 5
+"""A flow run goes on for the time of so many."""
 
 
 @flow(
@@ -62,7 +65,7 @@ def convert(
         try:
             rows = _work_off(tools, number, alone=source is not None)
         finally:
-            _say_goodbye(tools, number)
+            leave_dispatch(tools, number)
         if source is None:
             rename_run(rows)
         show_results(rows, settings.server_url)
@@ -90,7 +93,8 @@ def _work_off(tools: Toolbox, dispatch: DispatchId, *, alone: bool) -> list[Row]
     A run of its own (`alone`) ends with its job.
     """
     rows: list[Row] = []
-    ends = time.monotonic() + (0.0 if alone else tools.settings.prefect.batch_seconds)
+    batch_s = 0.0 if alone else tools.settings.prefect.batch_seconds
+    ends = time.monotonic() + _BATCHES * batch_s
     while claim := claim_next(tools, dispatch, go_on=time.monotonic() < ends):
         if (row := _work_on(tools, claim)) is not None:
             rows.append(row)
@@ -137,7 +141,12 @@ def _walk(attempt: Attempt) -> Outcome | None:
 def _tell(attempt: Attempt, ending: Outcome | Release | None) -> Job | None:
     if isinstance(ending, Outcome):
         attempt.outcome = ending
-        return commit(attempt, ending)
+        job = commit(attempt, ending)
+        if ending.status in {"done", "skipped", "rejected"}:
+            # Else another attempt goes on with them. `darkstream run` stops once it is committed.
+            with undisturbed():
+                forget_chunks(attempt)
+        return job
     if ending is not None:
         release(attempt, ending)
     return None
@@ -150,13 +159,6 @@ def _give_back(attempt: Attempt) -> None:
         log.warning("step_did_not_stop", job=attempt.claim.job, step=attempt.progress.step)
     with suppress(DarkstreamError):  # the lease runs out by itself
         leave(attempt, reason)
-
-
-def _say_goodbye(tools: Toolbox, dispatch: DispatchId) -> None:
-    try:
-        end_dispatch(tools, dispatch)
-    except DarkstreamError as error:
-        log.warning("dispatch_not_ended", dispatch=dispatch, reason=str(error))
 
 
 def _final_state(jobs: list[Job], *, single: bool) -> State[Any]:

@@ -1,4 +1,4 @@
-"""The flow `maintain`: clears away what crashes left, and proves ffmpeg again when it changed."""
+"""The flow `maintain`: clears away what is over, and proves ffmpeg again when it changed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from darkstream.errors import DarkstreamError
 from darkstream.stages.reap import Reaped, reap
 from darkstream.stages.toolbox import Toolbox
 from flows.caching import PREFIX
+from flows.settle import settle_replacements
 from flows.wiring import FRESH, THREADS, enter, submit
 
 _RESULTS_AFTER_S = 30 * 24 * 3600.0
@@ -58,11 +59,13 @@ def maintain() -> State[Any]:
         reaping = submit(reap_leftovers, tools)
         proving = submit(prove_ffmpeg, tools)
         forgetting = submit(forget_results, PREFECT_LOCAL_STORAGE_PATH.value())
+        settling = submit(settle_replacements, tools)
         try:
             reaped, build, old = reaping.result(), proving.result(), forgetting.result()
+            settled = settling.result()
         except DarkstreamError as error:
             return Failed(message=str(error))
     return Completed(
         message=f"{len(reaped.parts)} part files, {len(reaped.work)} work directories and "
-        f"{old} old results removed; ffmpeg {build}"
+        f"{old} old results removed; {settled.done} replacements settled; ffmpeg {build}"
     )

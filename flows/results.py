@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 _HEAD = "| file | decision | status | source | output | saving | quality | verified | time | job |"
 _RULE = "| --- | --- | --- | ---: | ---: | ---: | --- | --- | ---: | --- |"
+MOST_TAGS = 50
+"""Each is a relation of the event of the run's end: with more than 100 Prefect refuses that end."""
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -44,16 +46,21 @@ def log_result(row: Row) -> None:
 
 
 def rename_run(rows: Sequence[Row]) -> None:
-    """Have the run's name and tags say what it did, where it took up jobs of others too."""
-    did, known = {f"job-{row.job.id}" for row in rows}, set(flow_run.tags)
-    if did <= known:
+    """Have the run's name and tags say what it did, as a batch may take up jobs of others."""
+    known = set(flow_run.tags)
+    if (tags := known | tags_of(rows)) == known:
         return
     try:
         with get_client(sync_client=True) as client:
             name = f"convert {len(rows)} files"
-            client.update_flow_run(UUID(str(flow_run.id)), name=name, tags=known | did)
+            client.update_flow_run(UUID(str(flow_run.id)), name=name, tags=tags)
     except Exception as error:  # noqa: BLE001 - the jobs are committed, only their picture is not
         log.warning("run_not_named", reason=str(error))
+
+
+def tags_of(rows: Sequence[Row]) -> set[str]:
+    """What to find a flow run by: its jobs, or the first of very many."""
+    return {f"job-{row.job.id}" for row in rows[:MOST_TAGS]}
 
 
 def show_results(rows: Sequence[Row], server_url: str) -> None:
@@ -73,7 +80,7 @@ def show_results(rows: Sequence[Row], server_url: str) -> None:
 def describe(rows: Sequence[Row], server_url: str) -> str:
     """The table in Markdown; names can hold anything, so they are escaped."""
     lines = [_describe(row, server_url) for row in rows]
-    reasons = [f"- {_safe(row.job.source)}: {_safe(row.job.reason)}" for row in rows]
+    reasons = [f"- {escape(row.job.source)}: {escape(row.job.reason)}" for row in rows]
     return "\n".join([_HEAD, _RULE, *lines, "", *reasons])
 
 
@@ -88,7 +95,7 @@ def summarise(jobs: Sequence[Job]) -> str:
 def _describe(row: Row, server_url: str) -> str:
     job = row.job
     cells = (
-        _safe(job.source.rsplit("/", 1)[-1]),
+        escape(job.source.rsplit("/", 1)[-1]),
         job.decision or "-",
         job.status.value,
         _size(job.source_bytes),
@@ -102,7 +109,8 @@ def _describe(row: Row, server_url: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _safe(text: str) -> str:
+def escape(text: str) -> str:
+    """Text as a cell of a Markdown table that says nothing else."""
     escaped = html.escape(text)
     return "".join(f"&#{ord(char)};" if char in "|`[]()*_~\\" else char for char in escaped)
 

@@ -8,6 +8,7 @@ import structlog
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
+from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 from prefect.states import Cancelled as CancelledState
 from prefect.states import Completed, Failed
@@ -20,7 +21,7 @@ from darkstream.model.wire import StartScan
 from darkstream.observe.cancel import CancelToken
 from darkstream.stages.scan import scan as do_scan
 from darkstream.stages.toolbox import Toolbox
-from flows.wiring import FRESH, THREADS, enter, submit
+from flows.wiring import FRESH, THREADS, enter, stoppable, submit
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,7 @@ class Walk:
     task_run_name="walk for {walk}",
     **FRESH,
 )
+@stoppable
 def walk_library(walk: Walk) -> ScanSummary:
     """Walk, find what differs, sample it and post it."""
     return do_scan(walk.tools, walk.number, walk.cancel)
@@ -89,6 +91,9 @@ def _do(walk: Walk) -> ScanSummary:
     walking = submit(walk_library, walk)
     try:
         return walking.result()
+    except CancelledRun:
+        walk.cancel.check()  # says why
+        raise
     except Exception:
         raise
     except BaseException:  # a signal: the server gives the scan to another worker

@@ -7,12 +7,18 @@ from typing import Any, Literal
 
 from prefect.futures import PrefectConcurrentFuture
 
-from darkstream.errors import VerificationFailed
+from darkstream.errors import HardwareFailed, IndexDiffers, VerificationFailed
 from darkstream.model.base import JobId
 from darkstream.model.job import ContentKey, Outcome, Reservation
+from darkstream.model.media import Finding
 from darkstream.model.plan import EncodePlan, Reject, Skip
+from darkstream.planning import merge_findings
+from darkstream.planning.chunks import tell_difference
+from darkstream.planning.quality import is_open
 from darkstream.stages.attempt import Attempt
+from darkstream.stages.chunks import forget_chunks
 from darkstream.stages.ending import decided, done, skipped
+from darkstream.stages.hardware import plan_around
 from darkstream.stages.judge import (
     is_smaller,
     not_smaller,
@@ -21,7 +27,7 @@ from darkstream.stages.judge import (
     reason_of,
 )
 from darkstream.stages.plan import key_of
-from darkstream.stages.publish import Published
+from darkstream.stages.published import Published
 from darkstream.stages.reserve import reserve
 from darkstream.stages.workplace import workplace
 from flows import steps
@@ -29,6 +35,7 @@ from flows.progress import watch
 from flows.wiring import submit
 
 _Future = PrefectConcurrentFuture[Any]
+_RESUMED = "an earlier attempt had encoded and verified it"
 _NOTHING = "[]"
 """No findings."""
 
@@ -38,26 +45,45 @@ def walk(attempt: Attempt) -> Outcome | None:
 
     Raises what its steps raise.
     """
+    if attempt.claim.quarantine is not None:
+        resumed = submit(steps.resume_replacement, attempt).result()
+        if resumed is not None:
+            return done(attempt, "convert", _RESUMED, resumed)
     found = submit(steps.identify_source, attempt)
     attempt.source, attempt.identity = found.result()
     media = submit(steps.probe_source, attempt, found)
+    if _must_see(attempt):
+        media = submit(steps.measure_source, attempt, media)
     attempt.media = json.loads(media.result())
     report = submit(steps.validate_media, attempt, media)
     report.result()
-    damage = _NOTHING
+    damage: tuple[Finding, ...] = ()
     while True:
-        decision = submit(steps.make_plan, attempt, media, report, damage)
+        told = steps.FINDINGS.dump_json(damage).decode()
+        decision = submit(steps.make_plan, attempt, media, report, told)
         chosen = _take_plan(attempt, decision)
-        if isinstance(chosen, EncodePlan):
-            ending = _convert(attempt, chosen, decision)
-        else:
-            ending = _leave_alone(attempt, chosen, media, decision)
+        try:
+            if isinstance(chosen, EncodePlan):
+                chosen, decision = _search(attempt, chosen, decision)
+                ending = _convert(attempt, chosen, decision)
+            else:
+                ending = _leave_alone(attempt, chosen, media, decision)
+        except HardwareFailed as error:
+            plan_around(attempt, error)
+            continue
         if not isinstance(ending, str):
             return ending
-        # What was to be left or copied as it is turned out to be damaged: plan again, knowing it.
-        if damage != _NOTHING:
+        # What was to be left, copied or cut as it is turned out to be otherwise: plan again.
+        news = steps.FINDINGS.validate_json(ending)
+        if {finding.code for finding in news} <= {finding.code for finding in damage}:
             raise VerificationFailed("the source is damaged, and what could be made of it as well")
-        damage = ending
+        damage = merge_findings(damage, news)
+
+
+def _must_see(attempt: Attempt) -> bool:
+    """Whether the preset decides by what is in the pictures."""
+    rule = attempt.claim.preset.video
+    return rule is not None and (rule.crop == "auto" or rule.fields == "measured")
 
 
 def _take_plan(attempt: Attempt, decision: _Future) -> EncodePlan | Skip | Reject:
@@ -65,6 +91,18 @@ def _take_plan(attempt: Attempt, decision: _Future) -> EncodePlan | Skip | Rejec
     attempt.plan = json.loads(decision.result())
     attempt.findings = chosen.findings
     return chosen
+
+
+def _search(attempt: Attempt, chosen: EncodePlan, decision: _Future) -> tuple[EncodePlan, _Future]:
+    """The plan whose qualities are all found."""
+    if not is_open(chosen):
+        return chosen, decision
+    searching = submit(steps.search_quality, attempt, decision)
+    watch(attempt, searching)
+    found = _take_plan(attempt, searching)
+    if not isinstance(found, EncodePlan):
+        raise TypeError("a search gives the plan that it was given")
+    return found, searching
 
 
 def _leave_alone(
@@ -81,7 +119,7 @@ def _leave_alone(
 def _keep(
     attempt: Attempt, decision: _Future, on_skip: Literal["none", "link", "copy"]
 ) -> Published | None:
-    if on_skip == "none":
+    if on_skip == "none" or attempt.claim.in_place is not None:
         return None
     return submit(steps.keep_source, attempt, decision, on_skip == "link").result()
 
@@ -119,14 +157,24 @@ def _encode(
     with workplace(attempt, key) as directory:
         encoding = submit(steps.encode_source, attempt, decision, directory)
         watch(attempt, encoding)
-        encoded = encoding.result()
+        try:
+            encoded = encoding.result()
+        except IndexDiffers as error:
+            attempt.tell(f"encoded in one piece instead: {error}")
+            forget_chunks(attempt)
+            return steps.FINDINGS.dump_json((tell_difference(),)).decode()
         note_encode(attempt, encoded)
         if not is_smaller(attempt, chosen, encoded):
             kept = _keep(attempt, decision, attempt.claim.preset.guards.on_skip)
             return skipped(attempt, not_smaller(chosen), kept)
         verifying = submit(steps.verify_output, attempt, decision, encoding)
-        verification = verifying.result()
+        try:
+            verification = verifying.result()
+        except VerificationFailed:
+            forget_chunks(attempt)  # one of them may be why
+            raise
         if verification.damaged_source:
+            forget_chunks(attempt)
             return steps.FINDINGS.dump_json(verification.findings).decode()
         note_verification(attempt, verification)
         publishing = submit(steps.publish_output, attempt, decision, encoding, verifying)

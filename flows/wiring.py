@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
@@ -12,8 +15,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectConcurrentFuture, PrefectFuture
 from prefect.states import Cancelled as CancelledState
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.transactions import get_transaction
 
-from darkstream.errors import Cancelled, LeaseLost
+from darkstream.errors import Cancelled, LeaseLost, NodePaused
 from darkstream.observe.logs import configure_once
 from darkstream.settings import Settings
 from flows.transient import is_transient
@@ -54,17 +58,38 @@ def enter() -> Settings:
 def stoppable(step: Callable[_P, _R]) -> Callable[_P, _R]:
     """A step that Prefect's pages show as cancelled, not as failed, when it was told to stop.
 
-    Its future then raises Prefect's CancelledRun.
+    Its future then raises Prefect's CancelledRun, and nothing is kept under its cache key: Prefect
+    would keep the state's data, which is nothing, and give that to the next attempt.
     """
 
     @wraps(step)
     def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             return step(*args, **kwargs)
-        except (Cancelled, LeaseLost) as error:
+        except (Cancelled, LeaseLost, NodePaused) as error:
+            if (result := get_transaction()) is not None:
+                result.write_on_commit = False
             return cast(_R, CancelledState(message=str(error)))
 
     return run
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put off what would end this process, for something short that is not to be left half done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no signal interrupts it
+        return
+    heard: list[int] = []
+    ends = (signal.SIGTERM, signal.SIGINT)
+    former = {one: signal.signal(one, lambda number, _: heard.append(number)) for one in ends}
+    try:
+        yield
+    finally:
+        for one, handler in former.items():
+            signal.signal(one, handler)
+        for number in heard:
+            signal.raise_signal(number)
 
 
 def submit(step: Task[..., _R], *arguments: object) -> PrefectConcurrentFuture[_R]:

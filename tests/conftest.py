@@ -2,7 +2,7 @@
 
 A log at ERROR fails the test that did not expect it (marker `logs_errors`). A package that could
 be installed and is not is a skip, and a failure under CI=true. What is deselected is counted by
-its marker.
+its marker, also where several processes run the tests.
 """
 
 from __future__ import annotations
@@ -85,6 +85,21 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     for item in items:
         counts = item.config.stash.setdefault(_deselected, Counter())
         counts.update(name for name in _ELSEWHERE if item.get_closest_marker(name))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process among several tells the one that sums up."""
+    if hasattr(session.config, "workeroutput"):
+        counts = session.config.stash.get(_deselected, Counter())
+        session.config.workeroutput["deselected"] = dict(counts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Each process collects all tests: what one of them left out, all did."""
+    told = getattr(node, "workeroutput", {}).get("deselected", {})
+    node.config.stash[_deselected] = Counter(told)
 
 
 def pytest_terminal_summary(

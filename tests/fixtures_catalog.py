@@ -101,6 +101,18 @@ def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database without rows, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "catalog.db"
+    made = Catalog(f"sqlite:///{path}", lease=LeaseSettings())
+    made.migrate()
+    with made.database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    made.close()
+    return path
+
+
 @pytest.fixture
 def catalog(catalog_url: str) -> Iterator[Catalog]:
     """A migrated catalog; its invariants are checked at the end."""

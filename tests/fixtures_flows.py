@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +30,16 @@ if TYPE_CHECKING:
     from fixtures_server import RunningServer
     from prefect.client.schemas.objects import State, TaskRun
 
+_RECORDED_S = 1.5
+"""Prefect records the tasks of a run within so long of each other."""
 _PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=128x96:rate=25")
 _SOUND = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000")
 _OLD = ("-c:v", "mpeg4", "-q:v", "4", "-c:a", "libmp3lame")
 _NEW = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-preset", "ultrafast", "-c:a", "aac")
+
+
+def _when(run: TaskRun) -> Any:
+    return run.expected_start_time
 
 
 def make_attempt(number: int = 1, *, heartbeat_s: float = 1.0) -> Attempt:
@@ -124,10 +132,14 @@ class Field:
     def run_dispatches(self) -> list[State[Any]]:
         """Run the flow for the dispatches made since the last time."""
         from flows.convert import convert
+        from flows.encode_chunks import encode_chunks
 
         new = self.server.dispatcher.orders[self.seen :]
         self.seen += len(new)
-        return [convert(dispatch=order.id, return_state=True) for order in new]
+        return [
+            (convert if order.film is None else encode_chunks)(dispatch=order.id, return_state=True)
+            for order in new
+        ]
 
     def published(self) -> list[str]:
         """Every file at the destination, hidden ones too."""
@@ -140,31 +152,44 @@ class Field:
         return parts + list((self.home / "work").glob("*"))
 
     def task_runs(self, flow_run: str) -> list[TaskRun]:
-        """What Prefect knows of the tasks of a flow run, once it knows the end of them all."""
+        """What Prefect knows of the tasks of a flow run, once it knows the end of them all.
+
+        It records what it is told in the background, in order: it knows of no more to come.
+        """
         from fixtures_server import wait_until
         from prefect.client.orchestration import get_client
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
         chosen = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(flow_run)]))
 
+        seen: list[tuple[int, float]] = []
+
         def read() -> list[TaskRun] | None:
             with get_client(sync_client=True) as prefect:
                 runs = prefect.read_task_runs(flow_run_filter=chosen)
+            now = time.monotonic()
+            if not seen or seen[-1][0] != len(runs):
+                seen.append((len(runs), now))
             ended = runs and all(run.state and run.state.is_final() for run in runs)
-            return sorted(runs, key=lambda run: run.expected_start_time) if ended else None
+            quiet = now - seen[-1][1] > _RECORDED_S
+            return sorted(runs, key=_when) if ended and quiet else None
 
         found: list[TaskRun] = wait_until(read, "the task runs")
         return found
 
 
-@pytest.fixture
-def field(
+@contextmanager
+def laid_out(
     shared_prefect: PrefectServer,
     tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    proofs: Path,
     monkeypatch: pytest.MonkeyPatch,
+    **changes: Any,
 ) -> Iterator[Field]:
-    """A fresh server with an empty library; files count as complete at once."""
+    """A fresh server with an empty library; files count as complete at once.
+
+    `changes` are settings of the server, `proofs` where what ffmpeg was proved to do is kept.
+    """
     from fixtures_server import node_report, run_server
     from prefect.settings import (
         PREFECT_API_URL,
@@ -174,13 +199,15 @@ def field(
     )
 
     home = tmp_path / "home"
-    proofs = tmp_path_factory.getbasetemp() / "capabilities"
     proofs.mkdir(exist_ok=True)
     home.mkdir()
     (home / "capabilities").symlink_to(proofs)
     for name in ("library", "converted"):
         (tmp_path / name).mkdir()
-    with run_server(home, library={"settle_s": 0.0}) as server, Client(server.url) as client:
+    with (
+        run_server(home, library={"settle_s": 0.0}, **changes) as server,
+        Client(server.url) as client,
+    ):
         client.report_node("here", node_report())
         monkeypatch.setenv("DARKSTREAM_HOME", str(home))
         monkeypatch.setenv("DARKSTREAM_SERVER__URL", server.url)
@@ -201,3 +228,16 @@ def field(
                 client,
                 shared_prefect,
             )
+
+
+@pytest.fixture
+def field(
+    shared_prefect: PrefectServer,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Field]:
+    """Where flows are tried, with the settings as they come."""
+    proofs = tmp_path_factory.getbasetemp() / "capabilities"
+    with laid_out(shared_prefect, tmp_path, proofs, monkeypatch) as made:
+        yield made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,23 +12,31 @@ from pathlib import Path
 import pytest
 
 from darkstream.errors import SourceError
-from darkstream.media.encode import encode
+from darkstream.media.chunks import Joint, encode_chunk, join_chunks
+from darkstream.media.decoding import Decoder
+from darkstream.media.encode import encode, encode_rest
 from darkstream.media.package import package
 from darkstream.media.probe import Prober
 from darkstream.media.process import Limits
+from darkstream.media.quality import search
 from darkstream.media.sandbox import Sandbox
 from darkstream.media.verify import inspect, verify
 from darkstream.model.capabilities import Capabilities, Encoder
-from darkstream.model.encoded import Encoded, Presentation, Verification
+from darkstream.model.encoded import Assembled, Encoded, Presentation, Verification
+from darkstream.model.key import SecretKey
 from darkstream.model.media import AudioStream, Finding, MediaInfo, VideoStream
 from darkstream.model.plan import EncodePlan, Skip, VideoCopy, VideoEncode
 from darkstream.model.preset import Preset
 from darkstream.planning import damage_note, make_plan, merge_findings, validate
+from darkstream.planning.chunks import cut, wants_chunks, whole_because
+from darkstream.planning.hardware import family_of
 from darkstream.planning.presets import load_preset
+from darkstream.planning.quality import is_open
 from darkstream.settings import MediaSettings
 
 LIMITS = Limits(no_progress_s=60, wall_s=240)
-_SPEEDS = {"h264": "ultrafast", "hevc": "ultrafast", "av1": "12", "vp9": "8"}
+# Not H.264's fastest, which has no pictures that are decoded before their time.
+_SPEEDS = {"h264": "superfast", "hevc": "ultrafast", "av1": "12", "vp9": "8", "vvc": "faster"}
 
 
 @dataclass
@@ -54,15 +63,23 @@ class Walker:
     prober: Prober
     sandbox: Sandbox
 
-    def walk(self, source: Path | bytes, preset: Preset | str, work: Path) -> Walked:
-        """One file from source to presentation, at the encoders' fastest."""
+    def walk(
+        self,
+        source: Path | bytes,
+        preset: Preset | str,
+        work: Path,
+        *,
+        key: SecretKey | None = None,
+        speed: str | None = None,
+    ) -> Walked:
+        """One file from source to presentation, at the encoders' fastest or at `speed`."""
         path = source if isinstance(source, bytes) else os.fsencode(source)
-        wish = fast(load_preset(preset) if isinstance(preset, str) else preset)
+        wish = fast(load_preset(preset) if isinstance(preset, str) else preset, speed)
         work.mkdir(parents=True, exist_ok=True)
         media: MediaInfo | None = None
         try:
             media = self.prober.probe(path)
-            return self._plan(path, media, wish, work, ())
+            return self._plan(path, media, wish, work, (), key)
         except SourceError as error:
             return Walked("reject", "rejected", str(error), media=media)
 
@@ -73,12 +90,13 @@ class Walker:
         preset: Preset,
         work: Path,
         seen: tuple[Finding, ...],
+        key: SecretKey | None = None,
     ) -> Walked:
         media = media.model_copy(update={"findings": media.findings + seen})
         report = validate(media)
         decision = make_plan(media, preset, self.capabilities, report)
         if isinstance(decision, EncodePlan):
-            return self._encode(path, media, preset, decision, work)
+            return self._encode(path, media, preset, decision, work, key)
         if isinstance(decision, Skip) and not seen:
             found = inspect(
                 media, path, capabilities=self.capabilities, sandbox=self.sandbox, limits=LIMITS
@@ -89,16 +107,38 @@ class Walker:
         return Walked(decision.decision, status, decision.reason, decision.findings, media)
 
     def _encode(
-        self, path: bytes, media: MediaInfo, preset: Preset, plan: EncodePlan, work: Path
+        self,
+        path: bytes,
+        media: MediaInfo,
+        preset: Preset,
+        plan: EncodePlan,
+        work: Path,
+        key: SecretKey | None,
     ) -> Walked:
-        encoded = encode(
-            plan,
-            path,
-            os.fsencode(work),
-            capabilities=self.capabilities,
-            sandbox=self.sandbox,
-            limits=LIMITS,
-        )
+        if is_open(plan):
+            decoder = Decoder(self.capabilities, self.sandbox, LIMITS)
+            plan = search(plan, path, os.fsencode(work), decoder)
+        plan, video = self._in_chunks(path, media, preset, plan, work)
+        if video is None:
+            encoded = encode(
+                plan,
+                path,
+                os.fsencode(work),
+                capabilities=self.capabilities,
+                sandbox=self.sandbox,
+                limits=LIMITS,
+                prober=self.prober,
+            )
+        else:
+            encoded = encode_rest(
+                plan,
+                video,
+                path,
+                os.fsencode(work),
+                capabilities=self.capabilities,
+                sandbox=self.sandbox,
+                limits=LIMITS,
+            )
         if encoded.outgrown:
             return Walked(plan.decision, "skipped", "not smaller", plan.findings, media, plan)
         verification = verify(
@@ -124,15 +164,36 @@ class Walker:
             plan,
             encoded,
             verification,
-            package(plan, encoded),
+            package(plan, encoded, key),
         )
 
+    def _in_chunks(
+        self, path: bytes, media: MediaInfo, preset: Preset, plan: EncodePlan, work: Path
+    ) -> tuple[EncodePlan, Assembled | None]:
+        """The plan with the chunks of its film, and these encoded and joined, where it has some."""
+        if not wants_chunks(plan, media, preset) or whole_because(plan, media) is not None:
+            return plan, None
+        index = plan.renditions[0].source_index
+        plan = cut(plan, media, preset, self.prober.list_times(path, index))
+        if plan.chunking is None:
+            return plan, None
+        decoder = Decoder(self.capabilities, self.sandbox, LIMITS)
+        joints = []
+        for chunk in plan.chunking.chunks:
+            directory = os.fsencode(work / f"chunk-{chunk.index}")
+            made = encode_chunk(plan, chunk, path, directory, decoder, lambda _: None)
+            files = tuple(os.path.join(directory, file.name.encode()) for file in made.files)
+            joints.append(Joint(made, files))
+        joined = os.fsencode(work / "joined")
+        return plan, join_chunks(plan, joints, joined, decoder, encoded=len(joints))
 
-def fast(preset: Preset) -> Preset:
-    """The same wish at the encoders' fastest."""
+
+def fast(preset: Preset, speed: str | None = None) -> Preset:
+    """The same wish at the encoders' fastest, or at that speed."""
     if preset.video is None:
         return preset
-    video = preset.video.model_copy(update={"speed": _SPEEDS[preset.video.codec]})
+    chosen = speed or _SPEEDS.get(preset.video.codec)
+    video = preset.video.model_copy(update={"speed": chosen})
     return preset.model_copy(update={"video": video})
 
 
@@ -163,6 +224,9 @@ def walker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walker]:
         yield Walker(found, prober, Sandbox.detect("auto"))
 
 
+_DEVICES = {"qsv": "/dev/dri/renderD128", "vaapi": "/dev/dri/renderD128", "vulkan": "0"}
+
+
 def proved(*names: str, filters: tuple[str, ...] | None = None) -> Capabilities:
     """Capabilities of a made-up node: the usual software encoders and those named."""
     codecs = {
@@ -170,13 +234,35 @@ def proved(*names: str, filters: tuple[str, ...] | None = None) -> Capabilities:
         "libx265": "hevc",
         "libsvtav1": "av1",
         "libvpx-vp9": "vp9",
+        "libvvenc": "vvc",
+        "prores_ks": "prores",
+        "ffv1": "ffv1",
         "aac": "aac",
         "libopus": "opus",
+        "ac3": "ac3",
+        "eac3": "eac3",
         "flac": "flac",
         "libmp3lame": "mp3",
     }
-    usual = [Encoder(name=name, codec=codec) for name, codec in codecs.items()]
-    more = [Encoder(name=n, codec=n.partition("_")[0], hardware=True) for n in names]
+    dolby = ("dolby_vision",)
+    able = {"libx265": (*dolby, "hdr10plus"), "libsvtav1": dolby}
+    usual = [
+        Encoder(name=name, codec=codec, dynamic_hdr=able.get(name, ()))
+        for name, codec in codecs.items()
+    ]
+    more = [
+        Encoder(
+            name=name,
+            codec=name.partition("_")[0],
+            hardware=True,
+            family=family_of(name),
+            device=_DEVICES.get(family_of(name)),
+            bits=(8, 10),
+            rungs=True,
+            hdr10=True,
+        )
+        for name in names
+    ]
     return Capabilities(
         ffmpeg="/opt/ffmpeg",
         version="9.0",
@@ -239,10 +325,13 @@ class Clips:
 
     ffmpeg: str
     directory: Path
+    made: dict[str, str] = field(default_factory=dict)
 
     def make(self, name: str, *options: str) -> Path:
-        """A file of that name from ffmpeg's options."""
+        """A file of that name from ffmpeg's options; of each name there is one."""
         path = self.directory / name
+        told = re.sub(r"/pytest-\d+/[^/]+/", "/", " ".join(options))
+        assert self.made.setdefault(name, told) == told, f"two tests make a {name}"
         if not path.exists():
             argv = [self.ffmpeg, "-v", "error", "-nostdin", "-y", *options, f"file:{path}"]
             subprocess.run(argv, check=True, capture_output=True, timeout=120)

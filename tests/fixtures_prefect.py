@@ -190,7 +190,8 @@ def _serve(home: Path, port: int) -> None:
     from darkstream.settings import ServerSettings, Settings
 
     settings = Settings(home=home, server=ServerSettings(port=port))
-    mount = PrefectMount(settings)
+    cancels: list[float] = []
+    mount = PrefectMount(settings, on_cancel=lambda: cancels.append(time.monotonic()))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -203,6 +204,10 @@ def _serve(home: Path, port: int) -> None:
     @app.get("/api/v1/ready")
     def ready() -> dict[str, object]:
         return {"ready": mount.ready, "reason": mount.reason}
+
+    @app.get("/api/v1/cancels")
+    def cancelled() -> int:
+        return len(cancels)
 
     app.router.routes.extend(mount.routes())
     uvicorn.run(app, host="127.0.0.1", port=port, log_config=None)

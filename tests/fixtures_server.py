@@ -18,6 +18,7 @@ from sqlalchemy import text
 
 from darkstream.client.api import Client
 from darkstream.errors import PrefectUnreachable
+from darkstream.model.analyses import AnalysisRun
 from darkstream.model.base import JobId
 from darkstream.model.capabilities import Capabilities, Encoder
 from darkstream.model.job import DispatchOrder
@@ -44,8 +45,11 @@ class FakeDispatcher:
         self.runs: dict[str, str] = {}
         self.states_of: dict[str, str] = {}
         self.crashed: dict[str, str] = {}
+        self.refuses_crashes = False
         self.cancelled: list[str] = []
         self.scans: list[Scan] = []
+        self.settles: list[str] = []
+        self.analyses: list[AnalysisRun] = []
         self.schedules: list[tuple[str, str | None]] = []
         self.closed = False
 
@@ -72,6 +76,16 @@ class FakeDispatcher:
         self.scans.append(scan)
         return run
 
+    async def create_settle_run(self, key: str, catalog_uuid: str) -> str:
+        self.settles.append(key)
+        return self._run(f"settle-{catalog_uuid}-{key}")
+
+    async def create_analysis_run(self, analysis: AnalysisRun, catalog_uuid: str) -> str:
+        turn = analysis.attempts + analysis.releases
+        run = self._run(f"analysis-{catalog_uuid}-{analysis.id}-{turn}")
+        self.analyses.append(analysis)
+        return run
+
     async def states(self, flow_run_ids: Sequence[str]) -> Mapping[str, str]:
         self._answer()
         return {run: self.states_of[run] for run in flow_run_ids if run in self.states_of}
@@ -83,6 +97,8 @@ class FakeDispatcher:
 
     async def crash(self, flow_run_id: str, reason: str) -> None:
         self._answer()
+        if self.refuses_crashes:
+            raise PrefectUnreachable("Prefect answered 500")
         self.crashed[flow_run_id] = reason
         self.states_of[flow_run_id] = "CRASHED"
 
@@ -138,11 +154,13 @@ def wait_until(condition: Any, what: str = "the condition", seconds: float = DEA
 
 
 @contextmanager
-def run_server(home: Path, *, prefect: bool = False, **changes: Any) -> Iterator[RunningServer]:
+def run_server(
+    home: Path, *, prefect: bool = False, batch_seconds: float = 60.0, **changes: Any
+) -> Iterator[RunningServer]:
     """Run a server with a home and a port of its own; `changes` are settings.
 
-    With `prefect` its Prefect is real and mounted (and takes its time), else the fake of
-    `RunningServer.dispatcher`.
+    `batch_seconds` is one of them. With `prefect` its Prefect is real and mounted (and takes its
+    time), else the fake of `RunningServer.dispatcher`.
     """
     from darkstream.server.app import create_app
 
@@ -151,7 +169,12 @@ def run_server(home: Path, *, prefect: bool = False, **changes: Any) -> Iterator
         listener.listen(64)
         port = listener.getsockname()[1]
         settings = Settings.model_validate(
-            {"home": home, **changes, "server": {"host": "127.0.0.1", "port": port}}
+            {
+                "home": home,
+                **changes,
+                "prefect": {"batch_seconds": batch_seconds},
+                "server": {"host": "127.0.0.1", "port": port},
+            }
         )
         running = RunningServer(settings.server_url, settings)
         app = create_app(settings, make_dispatcher=None if prefect else lambda: running.dispatcher)

@@ -194,8 +194,12 @@ class Machine:
 
     @property
     def prefect_environment(self) -> dict[str, str]:
-        """What a user of Prefect's own commands sets: a home, and where the API is."""
-        own = {"PREFECT_API_URL": f"{self.url}/api", "PREFECT_HOME": str(self.root / "prefect")}
+        """What a user of Prefect's own commands sets: a home, and what `up` tells to export."""
+        own = {
+            "PREFECT_API_URL": f"{self.url}/api",
+            "PREFECT_UI_URL": f"{self.url}/prefect",
+            "PREFECT_HOME": str(self.root / "prefect"),
+        }
         return {**self.environment, **own}
 
     def _run(

@@ -121,12 +121,14 @@ class PrefectApi:
 
     def wait_state(self, flow_run: UUID, *names: str, seconds: float = 30.0) -> str:
         """Wait until the state has one of the names."""
-        what = f"{names} of {flow_run}"
-        return wait_for(
-            lambda: next((n for n in names if n == self.state(flow_run)), None),
-            seconds=seconds,
-            what=what,
-        )
+        deadline = time.monotonic() + seconds
+        while (state := self.state(flow_run)) not in names:
+            if time.monotonic() > deadline:
+                been = self.get(f"/flow_run_states/?flow_run_id={flow_run}")
+                told = [(s["timestamp"], s["name"], s["message"]) for s in been]
+                pytest.fail(f"{flow_run} was not {names} within {seconds:.0f} s, but {told}")
+            time.sleep(0.05)
+        return state
 
     def cancel(self, flow_run: UUID) -> None:
         """What the button in Prefect's UI does."""
@@ -231,7 +233,7 @@ def _healthy(url: str, process: subprocess.Popen[bytes]) -> bool | None:
 
 @pytest.fixture
 def start_worker(prefect_api: PrefectApi, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """Starts workers, and ends them with the test."""
+    """Starts workers, and ends them with the test; a test that fails shows what they logged."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*, pools: str, url: str | None = None, slots: int = 2) -> WorkerProcess:
@@ -257,6 +259,8 @@ def start_worker(prefect_api: PrefectApi, tmp_path: Path) -> Iterator[Callable[.
         return WorkerProcess(process, log)
 
     yield start
-    for process in started:
+    for number, process in enumerate(started):
         process.kill()
         process.wait()
+        log = tmp_path / f"worker-{number}.log"
+        sys.stdout.write(log.read_text("utf-8", errors="replace"))

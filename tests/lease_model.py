@@ -11,6 +11,7 @@ from darkstream.model.wire import Commit
 MOST = 3
 """Attempts of one job."""
 WAITING, RUNNING = "waiting", "running"
+_RANK = {"bulk": 0, "normal": 1, "urgent": 2}
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Model:
     jobs: dict[JobId, ExpectedJob] = field(default_factory=dict)
     open: dict[DispatchId, str] = field(default_factory=dict)
     """Dispatches that are not over, and their queues."""
+    cancelled: set[DispatchId] = field(default_factory=set)
     own: set[DispatchId] = field(default_factory=set)
     """Those of flow runs that submitted their job themselves."""
     bound: dict[DispatchId, str] = field(default_factory=dict)
@@ -78,6 +80,8 @@ class Model:
     """Which claim was asked for last."""
     results: dict[ContentKey, tuple[JobId, bool]] = field(default_factory=dict)
     """Whose result it is, or (not done) whose reservation."""
+    rests: bool = False
+    """Whether the node is to rest: it is given nothing."""
     ends: int = 0
     disk: dict[bytes, str] = field(default_factory=dict)
     published: dict[bytes, str] = field(default_factory=dict)
@@ -101,15 +105,19 @@ class Model:
         if dispatch not in self.open:
             return None
         mine = [j for j in self.jobs.values() if j.status == WAITING and j.dispatch == dispatch]
-        others = [
-            job
-            for job in self.jobs.values()
-            if adopt and job.ready and job.queue == self.open[dispatch]
-            if job.dispatch not in self.own
-        ]
-        dispatched = [job for job in others if job.dispatch is not None]
-        best = mine or dispatched or others
-        return min(best, key=lambda job: (-job.priority, job.id), default=None)
+        queue = self.open[dispatch]
+        waiting = [j for j in self.jobs.values() if j.ready and j.dispatch not in self.own]
+        others = [job for job in waiting if _RANK[job.queue] >= _RANK[queue]]
+        if not adopt or dispatch in self.cancelled:
+            others = []
+
+        def turn(job: ExpectedJob) -> tuple[bool, bool, int, int]:
+            urgent = _RANK[job.queue] > _RANK[queue]
+            return not urgent, job.dispatch is None, -job.priority, job.id
+
+        return min(mine, key=lambda job: (-job.priority, job.id), default=None) or min(
+            others, key=turn, default=None
+        )
 
     def give(self, job: ExpectedJob, dispatch: DispatchId, run: str) -> None:
         """A worker begins."""
@@ -172,7 +180,8 @@ class Model:
         job.cancel = job.cancel or job.status == RUNNING
 
     def cancel_dispatch(self, dispatch: DispatchId) -> None:
-        """A dispatch is over once nothing of it runs."""
+        """A dispatch is over once nothing of it runs, and gets no more."""
+        self.cancelled.add(dispatch)
         for job in [job for job in self.jobs.values() if job.dispatch == dispatch]:
             self.cancel(job)
         if not self.running(dispatch):

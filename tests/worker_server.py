@@ -32,6 +32,9 @@ def main(home: Path, port: int) -> None:
     from fastapi import FastAPI, Request
     from prefect.server.api.server import create_app
 
+    from darkstream.server.prefect_database import take_turns
+
+    take_turns()
     prefect = create_app()
 
     @asynccontextmanager

@@ -89,12 +89,13 @@ class Database:
 
     def migrate(self) -> str:
         """Bring the schema up to date, one process at a time; returns the catalog's uuid."""
-        from alembic import command
-
         if self.is_sqlite:
             _enable_wal(self.engine)
         with self.write() as connection:
-            command.upgrade(self.alembic_config(connection), "head")
+            if _revision(connection) != _newest_revision():
+                from alembic import command
+
+                command.upgrade(self.alembic_config(connection), "head")
             return _uuid(connection)
 
     def alembic_config(self, connection: Connection) -> Any:  # noqa: ANN401 - alembic is untyped here
@@ -136,6 +137,19 @@ def _enable_wal(engine: Engine) -> None:
             connection.close()
 
     switch()
+
+
+def _revision(connection: Connection) -> str | None:
+    """What Alembic noted last; asked for here, since importing Alembic takes a quarter second."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def _newest_revision() -> str:
+    """The number that the last file of the migrations begins with."""
+    return max(path.name for path in MIGRATIONS.glob("versions/[0-9]*.py")).partition("_")[0]
 
 
 def _is_locked(error: Exception) -> bool:

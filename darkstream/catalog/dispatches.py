@@ -7,17 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import Connection, Row, Select, and_, func, insert, not_, or_, select, update
 
+from darkstream.catalog.chunk_rows import close_help
 from darkstream.catalog.database import Database
+from darkstream.catalog.endings import cancel_jobs
 from darkstream.catalog.queue import lose
-from darkstream.catalog.records import (
-    PRIORITIES,
-    UNFINISHED,
-    cancel_jobs,
-    queue_of,
-)
+from darkstream.catalog.records import PRIORITIES, UNFINISHED, WAITING, queue_of
 from darkstream.catalog.schema import dispatches, jobs, scans
 from darkstream.model.base import DispatchId, JobId
 from darkstream.model.job import DispatchOrder, JobStatus
@@ -26,6 +22,8 @@ from darkstream.model.preset import Preset
 _Pool = Literal["cpu", "gpu"]
 
 _LOOKAHEAD = 2_000
+_PRIORITY = jobs.c.priority + 0
+"""As a sum, so that a database does not take the index of priorities, but that of turns."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class Dispatches:
     def choose_pools(self, pool: _Pool, choose: Callable[[Preset], _Pool]) -> None:
         """Choose anew where the queued jobs of a pool go."""
         waiting = (jobs.c.status == JobStatus.queued.value, jobs.c.pool == pool)
-        with self._database.read() as connection:  # this is asked every second
+        with self._database.read() as connection:  # this is asked every other second
             if connection.scalar(select(jobs.c.id).where(*waiting).limit(1)) is None:
                 return
         with self._database.write() as connection:
@@ -134,9 +132,11 @@ class Dispatches:
             )
 
     def cancel(self, dispatch: DispatchId) -> None:
-        """Somebody cancelled its flow run: its unfinished jobs are cancelled."""
+        """Somebody cancelled its flow run: its unfinished jobs are too, and it gets no more."""
         with self._database.write() as connection:
             now = self._database.now(connection)
+            this = update(dispatches).where(dispatches.c.id == dispatch)
+            connection.execute(this.values(cancelled=True))
             unfinished = select(jobs.c.id).where(
                 jobs.c.dispatch_id == dispatch, jobs.c.status.in_(UNFINISHED)
             )
@@ -158,6 +158,10 @@ def lose_dispatch(
 
 
 def _close(connection: Connection, now: float, dispatch: int) -> None:
+    this = select(dispatches).where(dispatches.c.id == dispatch, dispatches.c.ended.is_(None))
+    former = connection.execute(this).one_or_none()
+    if former is not None and former.film_id is not None:
+        close_help(connection, now, former)
     connection.execute(
         update(dispatches)
         .where(dispatches.c.id == dispatch, dispatches.c.ended.is_(None))
@@ -178,33 +182,69 @@ def next_unclaimed(
     """The first job in a dispatch's pool and queue that nobody works on, of at most `most_s`.
 
     It was given to a flow run that has not come to it, or waits for one; a flow run that submitted
-    its job itself keeps it.
+    its job itself keeps it. A more urgent queue comes first. None where the slot is wanted: for a
+    long job or one of another pool that is more urgent, and for any that waits for the GPU. None
+    for a dispatch that was cancelled.
     """
     mine = connection.execute(select(dispatches).where(dispatches.c.id == dispatch)).one()
-    query = (
+    if mine.cancelled:
+        return None
+    least, most = PRIORITIES[mine.queue]
+    unclaimed = _unclaimed(now)
+    urgent, own, small = jobs.c.priority > most, jobs.c.pool == mine.pool, jobs.c.cost_s <= most_s
+    if _is_any(connection, unclaimed.where(urgent, or_(not_(own), not_(small)))):
+        return None
+    waits_for_gpu = and_(jobs.c.pool == "gpu", least <= _PRIORITY)
+    if mine.pool != "gpu" and _is_any(connection, unclaimed.where(waits_for_gpu)):
+        return None
+    for first, last in ((most + 1, 100), (least, most)):
+        # To ask is quick; to look in turn for what is not there is not.
+        if _is_any(connection, unclaimed.where(jobs.c.priority.between(first, last))):
+            mine_of_band = unclaimed.where(_PRIORITY.between(first, last), own, small)
+            if (found := _first_in_turn(connection, mine_of_band)) is not None:
+                return found
+    return None
+
+
+def _unclaimed(now: float) -> Select[Any]:
+    return (
         _ready(now, jobs)
         .join(dispatches, dispatches.c.id == jobs.c.dispatch_id, isouter=True)
-        .where(
-            jobs.c.pool == mine.pool,
-            jobs.c.priority.between(*PRIORITIES[mine.queue]),
-            jobs.c.cost_s <= most_s,
-            or_(dispatches.c.id.is_(None), dispatches.c.own_job.is_(False)),
-        )
+        .where(or_(dispatches.c.id.is_(None), dispatches.c.own_job.is_(False)))
     )
-    for status in (JobStatus.dispatched, JobStatus.queued):
-        found = connection.execute(query.where(jobs.c.status == status.value).limit(1)).first()
-        if found is not None:
-            return found
+
+
+def find_wanted(connection: Connection, now: float) -> frozenset[str]:
+    """The pools in which a job waits that somebody with a free slot would take."""
+    ready = _ready(now, jobs)
+    pools = ("cpu", "gpu")
+    return frozenset(
+        pool for pool in pools if _is_any(connection, ready.where(jobs.c.pool == pool))
+    )
+
+
+def _is_any(connection: Connection, query: Select[Any]) -> bool:
+    some = query.where(jobs.c.status.in_(WAITING)).order_by(None).limit(1)
+    return connection.execute(some).first() is not None
+
+
+def _first_in_turn(connection: Connection, query: Select[Any]) -> Row[Any] | None:
+    """Those that were given to a flow run come first; one status at a time is in index order."""
+    for status in (JobStatus.dispatched.value, JobStatus.queued.value):
+        row = connection.execute(query.where(jobs.c.status == status).limit(1)).first()
+        if row is not None:
+            return row
     return None
 
 
 def _ready(now: float, *columns: Any) -> Select[Any]:  # noqa: ANN401 - columns, or a table
     """Jobs in the order of their turns, but for those that wait for a time or another job."""
-    blocker = aliased(jobs)
+    blocker = jobs.alias()
     return (
         select(*columns)
         .join(blocker, blocker.c.id == jobs.c.blocked_by, isouter=True)
         .where(
+            jobs.c.waits.is_(False),
             or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now),
             # One that waits again itself encodes nothing: whoever comes first does it.
             or_(blocker.c.id.is_(None), blocker.c.status != JobStatus.running.value),

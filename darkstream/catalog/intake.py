@@ -19,18 +19,28 @@ from sqlalchemy import (
     update,
 )
 
+from darkstream.catalog.endings import cancel_jobs, end_jobs
 from darkstream.catalog.listing import chunks
+from darkstream.catalog.placed import (
+    find_results,
+    find_waiting,
+    sizes_of_results,
+    take_over,
+    take_over_waiting,
+)
 from darkstream.catalog.queue import insert_jobs
-from darkstream.catalog.records import WAITING, cancel_jobs
+from darkstream.catalog.records import WAITING, outcome_of
 from darkstream.catalog.schema import (
     directories,
     files,
     jobs,
+    replacements,
     scan_candidates,
     scan_directories,
     targets,
 )
 from darkstream.model.library import SampledFile
+from darkstream.model.replacement import ReplacementState
 
 _KEPT = (*WAITING, "done", "rejected", "skipped")
 """What became of a file under its old name holds under its new one as well."""
@@ -59,12 +69,15 @@ class Intake:
         """Record files and make jobs of those that need one; returns those to be hashed first."""
         known = self._known([file.path for file in sampled])
         like = self._like_known(sampled)
+        placed = self._as_big_as_results(sampled)
         wanted: list[bytes] = []
         records: list[dict[str, Any]] = []
         for file in sampled:
             row = known.get(file.path)
             fresh = row is None or row.job_id is None
-            if fresh and file.content is None and (file.hint.size, file.sample) in like:
+            telling = fresh and (file.hint.size, file.sample) in like
+            telling = telling or (_is_news(file, row) and file.hint.size in placed)
+            if file.content is None and telling:
                 wanted.append(file.path)
             else:
                 records.append(self._record(file, row))
@@ -95,8 +108,9 @@ class Intake:
         found: dict[bytes, Row[Any]] = {}
         for some in chunks(paths):
             query = (
-                select(files, jobs.c.status)
+                select(files, jobs.c.status, jobs.c.outcome, replacements.c.state)
                 .join(jobs, jobs.c.id == files.c.job_id, isouter=True)
+                .join(replacements, replacements.c.job_id == jobs.c.id, isouter=True)
                 .where(files.c.library_id == self._library.id, files.c.path.in_(some))
             )
             found |= {row.path: row for row in self._connection.execute(query)}
@@ -112,6 +126,12 @@ class Intake:
             found.update((row.size, row.sample) for row in self._connection.execute(query))
         return found
 
+    def _as_big_as_results(self, sampled: Sequence[SampledFile]) -> set[int]:
+        """Sizes of results in place: in such a library none of them is encoded again."""
+        if self._library.in_place is None:
+            return set()
+        return sizes_of_results(self._connection, [file.hint.size for file in sampled])
+
     def _record(self, file: SampledFile, row: Row[Any] | None) -> dict[str, Any]:
         record: dict[str, Any] = {
             "path": file.path,
@@ -126,8 +146,11 @@ class Intake:
         if row is not None and row.job_id is not None:
             same = row.sample == file.sample and row.size == file.hint.size
             record["content"] = row.content if same else file.content
-            if not row.stale and (same or row.status in WAITING):
-                # A job that waits reads the file as it is when its turn comes.
+            replaced = row.state == ReplacementState.placing
+            kept = same and not _was_shared(row)
+            if not row.stale and (kept or replaced or row.status in WAITING):
+                # A job that waits reads the file as it is when its turn comes, and one that puts
+                # its result in the file's place says itself what is there then.
                 record["job_id"] = row.job_id
             else:
                 # What it would publish is not wanted any more, and must not replace what is.
@@ -181,6 +204,9 @@ class Intake:
         return int(twin.job_id)
 
     def _make_jobs(self, records: Sequence[dict[str, Any]]) -> None:
+        """Jobs for these files, but none that encodes what took an original's place before."""
+        results = self._take_over(records)
+        new = [record for record in records if record["job_id"] is None]
         library = self._library
         rows = [
             {
@@ -194,12 +220,36 @@ class Intake:
                 "scan_id": self._scan,
                 "source_bytes": record["size"],
                 "pool": self._pool,
+                "in_place": library.in_place is not None,
             }
-            for record in records
+            for record in new
         ]
         ids = insert_jobs(self._connection, self._now, rows)
-        for record, job in zip(records, ids, strict=True):
+        for record, job in zip(new, ids, strict=True):
             record["job_id"] = job
+            if record["content"] in results:
+                self._skip(job, results[record["content"]][0])
+
+    def _take_over(self, records: Sequence[dict[str, Any]]) -> dict[str, list[Row[Any]]]:
+        """Give files the jobs that replaced them, or wait to; results in place by their content."""
+        connection, library = self._connection, self._library
+        for record in records:
+            record["job_id"] = None
+        if library.in_place is None:
+            return {}
+        results = find_results(connection, {one["content"] for one in records} - {None})
+        places = {os.path.join(library.root, one["path"]): one for one in records}
+        for record in records:
+            known = results.get(record["content"], [])
+            record["job_id"] = take_over(connection, library, record["path"], known)
+        for place, waiting in find_waiting(connection, places).items():
+            record = places[place]
+            record["job_id"] = take_over_waiting(connection, library, record, waiting)
+        return results
+
+    def _skip(self, job: int, result: Row[Any]) -> None:
+        reason = f"it is the result of job {result.job_id}: to encode it again would cost quality"
+        end_jobs(self._connection, self._now, [job], status="skipped", reason=reason)
 
     def _write(self, records: Sequence[dict[str, Any]]) -> None:
         new, old = [], []
@@ -222,6 +272,19 @@ class Intake:
                     scan_candidates.c.scan_id == self._scan, scan_candidates.c.path.in_(some)
                 )
             )
+
+
+def _is_news(file: SampledFile, row: Row[Any] | None) -> bool:
+    """Whether something else lies under this name than was known."""
+    if row is None or row.job_id is None or row.stale:
+        return True
+    return (row.size, row.sample) != (file.hint.size, file.sample)
+
+
+def _was_shared(row: Row[Any]) -> bool:
+    """Whether a file was left alone for its other names, of which it may have lost some now."""
+    outcome = outcome_of(row) if row.status == "skipped" else None
+    return outcome is not None and outcome.shared
 
 
 def settle_directories(connection: Connection, scan: Row[Any], vanished: Sequence[bytes]) -> None:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select
 
+from darkstream.catalog.chunk_rows import HELPER
 from darkstream.catalog.outbox import KEPT_S
-from darkstream.catalog.records import ENDED, UNFINISHED
-from darkstream.catalog.schema import dispatches, jobs, outbox, results, scans
+from darkstream.catalog.records import ENDED, UNFINISHED, WAITING
+from darkstream.catalog.schema import (
+    batches,
+    chunks,
+    dependencies,
+    dispatches,
+    jobs,
+    outbox,
+    results,
+    scans,
+)
 from darkstream.model.job import JobStatus
 
 _ENDED = jobs.c.status.in_(ENDED)
@@ -17,10 +27,18 @@ _DISPATCH_IS_OPEN = exists().where(
     dispatches.c.id == jobs.c.dispatch_id, dispatches.c.ended.is_(None)
 )
 
+_before = jobs.alias("before")
+_COMES_AFTER_UNFINISHED = exists().where(
+    dependencies.c.job_id == jobs.c.id,
+    dependencies.c.after_id == _before.c.id,
+    _before.c.status.in_(UNFINISHED),
+)
+
 
 def find_broken(connection: Connection, now: float) -> list[str]:
     """What breaks an invariant (DESIGN's I1, I4 and I7), one sentence each."""
-    return [*_jobs(connection), *_results(connection), *_events(connection, now)]
+    found = [*_jobs(connection), *_chunks(connection), *_results(connection)]
+    return [*found, *_events(connection, now)]
 
 
 def _jobs(connection: Connection) -> list[str]:
@@ -33,6 +51,10 @@ def _jobs(connection: Connection) -> list[str]:
         "waits in the queue and is still leased or dispatched": and_(_QUEUED, held),
         "runs without a lease": and_(_RUNS, jobs.c.lease_until.is_(None)),
         "belongs to a dispatch that is over": and_(_IN_DISPATCH, not_(_DISPATCH_IS_OPEN)),
+        "waits though it may begin, or may begin though it has to wait": or_(
+            and_(jobs.c.waits, or_(~_QUEUED, not_(_COMES_AFTER_UNFINISHED))),
+            and_(~jobs.c.waits, jobs.c.status.in_(WAITING), _COMES_AFTER_UNFINISHED),
+        ),
         "counts attempts that it never had": or_(
             jobs.c.attempts > jobs.c.token, jobs.c.attempts < 0
         ),
@@ -42,6 +64,15 @@ def _jobs(connection: Connection) -> list[str]:
         for what, broken in rules.items()
         for job in connection.scalars(select(jobs.c.id).where(broken))
     ]
+
+
+def _chunks(connection: Connection) -> list[str]:
+    helped = chunks.c.state == HELPER
+    is_open = exists().where(dispatches.c.id == chunks.c.dispatch_id, dispatches.c.ended.is_(None))
+    leased = chunks.c.lease_until.is_not(None)
+    wrong = or_(and_(helped, or_(~leased, ~is_open)), and_(~helped, leased))
+    rows = connection.execute(select(chunks).where(wrong))
+    return [f"I1: chunk {row.number} of job {row.job_id} is {row.state}, by nobody" for row in rows]
 
 
 def _results(connection: Connection) -> list[str]:
@@ -62,6 +93,7 @@ def _events(connection: Connection, now: float) -> list[str]:
         scans.c.ended.is_not(None), scans.c.announced.is_(False), not_(unfinished)
     )
     broken = [f"I7: the end of scan {scan} was not told" for scan in connection.scalars(untold)]
+    broken += [f"I7: {what}" for what in _batches(connection)]
     told = select(func.count()).select_from(outbox).where(outbox.c.type == "job.ended")
     # What was told of others may be forgotten by now.
     ended = select(func.count()).select_from(jobs).where(_ENDED, jobs.c.ended >= now - KEPT_S)
@@ -69,3 +101,14 @@ def _events(connection: Connection, now: float) -> list[str]:
     if counts[0] < counts[1]:
         broken.append(f"I7: {counts[1]} jobs have ended and {counts[0]} ends were told")
     return broken
+
+
+def _batches(connection: Connection) -> list[str]:
+    mine = jobs.c.batch_id == batches.c.id
+    going_on = or_(batches.c.holders > 0, exists().where(mine, jobs.c.status.in_(UNFINISHED)))
+    is_open = batches.c.ended.is_(None)
+    wrong = select(batches.c.name, is_open.label("is_open")).where(is_open != going_on)
+    return [
+        f"batch {row.name} {'has ended untold' if row.is_open else 'goes on after its end'}"
+        for row in connection.execute(wrong)
+    ]

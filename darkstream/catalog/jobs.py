@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -9,21 +10,28 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from darkstream.catalog.database import Database
+from darkstream.catalog.dependencies import (
+    add_dependencies,
+    check_present,
+    find_obstacle,
+)
+from darkstream.catalog.endings import cancel_jobs, line_up
+from darkstream.catalog.in_place import check_free
 from darkstream.catalog.queue import insert_jobs, requeue_ended
 from darkstream.catalog.records import (
     ENDED,
     UNFINISHED,
-    cancel_jobs,
     preset_of,
     queue_of,
     select_jobs,
     to_job,
 )
-from darkstream.catalog.schema import dispatches, jobs, libraries, turn
+from darkstream.catalog.schema import batches, dispatches, jobs, libraries, replacements, turn
 from darkstream.errors import Conflict, NotFound
 from darkstream.model.base import DispatchId, JobId, LibraryId, ScanId
-from darkstream.model.job import Job, JobStatus
+from darkstream.model.job import IfFailed, Job, JobStatus
 from darkstream.model.preset import Preset
+from darkstream.model.replacement import ReplacementState
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,14 @@ class Jobs:
         source_bytes: int | None = None,
         pool: Literal["cpu", "gpu"] = "cpu",
         flow_run: str | None = None,
+        after: Sequence[JobId] = (),
+        if_failed: IfFailed = "stop",
     ) -> Job:
-        """Queue a job; with `flow_run` it is bound to a dispatch of that Prefect flow run."""
+        """Queue a job; with `flow_run` it is bound to a dispatch of that Prefect flow run.
+
+        It waits until the jobs of `after` have ended. Where one of them has no success, and that
+        is the rule, it is cancelled, at once where that is known by now.
+        """
         with self._database.write() as connection:
             now = self._database.now(connection)
             values = {
@@ -72,8 +86,12 @@ class Jobs:
                 "scan_id": scan,
                 "source_bytes": source_bytes,
                 "pool": pool,
+                "if_failed": if_failed,
             }
+            before = check_present(connection, after)
             (job,) = insert_jobs(connection, now, [values])
+            add_dependencies(connection, [job], before)
+            line_up(connection, now, [job])
             if flow_run is not None:
                 _bind(connection, now, job, pool=pool, priority=priority, flow_run=flow_run)
             return to_job(_row(connection, job))
@@ -101,6 +119,8 @@ class Jobs:
         status: JobStatus | None = None,
         library: str | None = None,
         scan: ScanId | None = None,
+        batch: str | None = None,
+        replacement: ReplacementState | None = None,
         after: JobId | None = None,
         limit: int = 50,
     ) -> list[Job]:
@@ -112,6 +132,10 @@ class Jobs:
             query = query.where(libraries.c.name == library)
         if scan is not None:
             query = query.where(jobs.c.scan_id == scan)
+        if batch is not None:
+            query = query.where(batches.c.name == batch)
+        if replacement is not None:
+            query = query.where(replacements.c.state == replacement.value)
         if after is not None:
             query = query.where(jobs.c.id < after)
         with self._database.read() as connection:
@@ -130,12 +154,19 @@ class Jobs:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def untold_attempts(self) -> list[UntoldAttempt]:
-        """Jobs of which some attempt did not commit, but for those of a library's destination."""
+        """Jobs that may have left something, but for those of a library's destination.
+
+        Of those some attempt did not commit, or they ended with chunks that a retry goes on with.
+        """
         query = (
             select(jobs.c.id, jobs.c.destination, jobs.c.relative, jobs.c.preset)
             .join(libraries, libraries.c.id == jobs.c.library_id, isouter=True)
             .where(
-                or_(jobs.c.token > 1, and_(jobs.c.token == 1, jobs.c.committed_token.is_(None))),
+                or_(
+                    jobs.c.token > 1,
+                    and_(jobs.c.token == 1, jobs.c.committed_token.is_(None)),
+                    jobs.c.status.in_((JobStatus.failed.value, JobStatus.cancelled.value)),
+                ),
                 or_(libraries.c.id.is_(None), libraries.c.destination != jobs.c.destination),
             )
         )
@@ -156,12 +187,22 @@ class Jobs:
             return to_job(_row(connection, job))
 
     def retry(self, job: JobId) -> Job:
-        """Queue an ended job again with new attempts; raises Conflict where it has not ended."""
+        """Queue an ended job again with new attempts.
+
+        Raises Conflict where it has not ended, a job before it stops it, or its result has taken
+        the place of its source.
+        """
         with self._database.write() as connection:
             row = _row(connection, job)
             if row.status not in ENDED:
                 raise Conflict(f"job {job} has not ended: it is {row.status}")
-            requeue_ended(connection, [job])
+            if (obstacle := find_obstacle(connection, job)) is not None:
+                raise Conflict(
+                    f"job {job} waits for job {obstacle.before}, which is {obstacle.how}: "
+                    f"retry that one first ('darkstream retry {obstacle.before}')"
+                )
+            check_free(connection, job)
+            requeue_ended(connection, self._database.now(connection), [job])
             return to_job(_row(connection, job))
 
     def prioritise(self, job: JobId, priority: int) -> Job:
@@ -170,7 +211,7 @@ class Jobs:
             row = _row(connection, job)
             if row.status in ENDED:
                 raise Conflict(f"job {job} has ended already: it is {row.status}")
-            place = turn(priority, jobs.c.created)
+            place = turn(priority, jobs.c.created, jobs.c.cost_s)
             connection.execute(
                 update(jobs).where(jobs.c.id == job).values(priority=priority, turn=place)
             )

@@ -7,11 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
+from darkstream.catalog.chunk_rows import HELPER, close_films_that_ended
 from darkstream.catalog.database import Database
 from darkstream.catalog.dispatches import lose_dispatch, next_unclaimed
-from darkstream.catalog.queue import lose
+from darkstream.catalog.hardware import find_obstacle
+from darkstream.catalog.in_place import quarantine_of, rule_of
+from darkstream.catalog.nodes import find_rest
+from darkstream.catalog.queue import give_back, lose
 from darkstream.catalog.records import preset_of
-from darkstream.catalog.schema import dispatches, jobs, scans
+from darkstream.catalog.schema import chunks, dispatches, jobs, scans
+from darkstream.catalog.searches import find_hints
 from darkstream.errors import LeaseLost
 from darkstream.model.base import DispatchId, FencingToken, JobId, LibraryId
 from darkstream.model.job import Claim, JobStatus
@@ -19,6 +24,8 @@ from darkstream.model.wire import Heartbeat, HeartbeatAnswer
 from darkstream.settings import LeaseSettings
 
 _LONG_S = 10.0
+_BUSY_S = 10.0
+"""A job that no GPU could take is tried again after so long."""
 
 
 class Leases:
@@ -40,6 +47,9 @@ class Leases:
     ) -> Claim | None:
         """The next job of a dispatch, None when there is none left or the dispatch has ended.
 
+        None for a node that rests, too, and for one whose GPU cannot do the job, or has no encoding
+        session free for it: that goes back into the queue for some seconds.
+
         A flow run that has none left adopts the next one that nobody works on, of its queue and of
         at most `adopt_s` seconds of work: going on is cheaper than another flow run.
 
@@ -58,6 +68,8 @@ class Leases:
             if asked is not None and former.asked == asked:
                 return self._give_again(connection, now, held_still[0]) if held_still else None
             self._take_back(connection, now, dispatch, held_still)
+            if find_rest(connection, now, node) is not None:
+                return None
             row = connection.execute(
                 select(jobs)
                 .where(jobs.c.dispatch_id == dispatch, jobs.c.status == JobStatus.dispatched.value)
@@ -67,6 +79,9 @@ class Leases:
             if row is None and adopt_s > 0:
                 row = next_unclaimed(connection, now, dispatch, adopt_s)
             if row is None:
+                return None
+            if (reason := find_obstacle(connection, now, node, row)) is not None:
+                give_back(connection, now, row, reason, not_before=now + _BUSY_S)
                 return None
             values = {
                 "status": JobStatus.running.value,
@@ -81,12 +96,12 @@ class Leases:
                 "lease_until": now + self._lease.expiry_s,
             }
             connection.execute(update(jobs).where(jobs.c.id == row.id).values(**values))
-            return self._claim(row, token=row.token + 1, attempt=row.attempts + 1)
+            return self._claim(connection, row, token=row.token + 1, attempt=row.attempts + 1)
 
     def _give_again(self, connection: Connection, now: float, row: Row[Any]) -> Claim:
         lease = update(jobs).where(jobs.c.id == row.id)
         connection.execute(lease.values(lease_until=now + self._lease.expiry_s))
-        return self._claim(row, token=row.token, attempt=row.attempts)
+        return self._claim(connection, row, token=row.token, attempt=row.attempts)
 
     def _take_back(
         self, connection: Connection, now: float, dispatch: int, held_still: Sequence[Row[Any]]
@@ -97,7 +112,7 @@ class Leases:
         for row in held_still:
             lose(connection, now, row, reason, most, **again)
 
-    def _claim(self, row: Row[Any], *, token: int, attempt: int) -> Claim:
+    def _claim(self, connection: Connection, row: Row[Any], *, token: int, attempt: int) -> Claim:
         return Claim(
             job=JobId(row.id),
             token=FencingToken(token),
@@ -107,12 +122,15 @@ class Leases:
             destination=row.destination,
             preset=preset_of(row),
             library=None if row.library_id is None else LibraryId(row.library_id),
+            in_place=rule_of(connection, row),
+            quarantine=quarantine_of(connection, row.id),
+            hints=find_hints(connection, row),
             heartbeat_s=self._lease.heartbeat_s,
             lease_s=self._lease.expiry_s,
         )
 
     def beat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
-        """Renew leases; the answer names the jobs to stop."""
+        """Renew leases; the answer names the jobs to stop, and says how the node is to rest."""
         cancel: list[JobId] = []
         lost: list[JobId] = []
         with self._database.write() as connection:
@@ -122,14 +140,15 @@ class Leases:
                 if row is None or row.token != lease.token or row.status != JobStatus.running:
                     (cancel if was_cancelled(row, lease.token) else lost).append(lease.job)
                     continue
-                connection.execute(
-                    update(jobs)
-                    .where(jobs.c.id == lease.job)
-                    .values(lease_until=now + self._lease.expiry_s)
-                )
+                values = {"lease_until": now + self._lease.expiry_s}
+                if lease.progress is not None and lease.progress.finished_chunks:
+                    # A film that gets on is not one that kills workers, however many it lost.
+                    values["attempts"] = 1
+                connection.execute(update(jobs).where(jobs.c.id == lease.job).values(**values))
                 if row.cancel_requested:
                     cancel.append(lease.job)
-        return HeartbeatAnswer(cancel=tuple(cancel), lost=tuple(lost))
+            rest = find_rest(connection, now, heartbeat.node)
+        return HeartbeatAnswer(cancel=tuple(cancel), lost=tuple(lost), rest=rest)
 
     def expire(self) -> list[JobId]:
         """Take the jobs of silent workers back; returns them. To be called every few seconds.
@@ -149,9 +168,15 @@ class Leases:
                 .distinct()
             ).all()
             reason = f"it was silent for {self._lease.expiry_s:.0f} s"
+            silent_helpers = connection.scalars(
+                select(chunks.c.dispatch_id)
+                .where(chunks.c.state == HELPER, chunks.c.lease_until < now)
+                .distinct()
+            ).all()
+            close_films_that_ended(connection)
             taken = [
                 lose_dispatch(connection, now, dispatch, reason, self._lease.max_attempts)
-                for dispatch in silent
+                for dispatch in (*silent, *silent_helpers)
             ]
             return [job for jobs_taken in taken for job in jobs_taken]
 
@@ -171,6 +196,8 @@ class Leases:
             .where(jobs.c.status == JobStatus.running.value)
             .values(lease_until=now + self._lease.expiry_s)
         )
+        helping = update(chunks).where(chunks.c.state == HELPER)
+        connection.execute(helping.values(lease_until=now + self._lease.expiry_s))
         # A scan seen at 0 is known to be lost, and stays so.
         walking = update(scans).where(scans.c.status == "running", scans.c.seen > 0)
         connection.execute(walking.values(seen=now))

@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
 
 from darkstream.catalog.database import PIECE, Database
-from darkstream.catalog.records import UNFINISHED, cancel_jobs, exact, to_library
-from darkstream.catalog.schema import directories, files, jobs, libraries, scans
+from darkstream.catalog.endings import cancel_jobs
+from darkstream.catalog.records import UNFINISHED, exact, to_library
+from darkstream.catalog.schema import (
+    directories,
+    files,
+    jobs,
+    libraries,
+    paces,
+    replacements,
+    scans,
+)
 from darkstream.errors import Conflict, NotFound
 from darkstream.model.base import ContentId, JobId
 from darkstream.model.job import JobStatus
 from darkstream.model.library import Library
 from darkstream.model.paths import display
 from darkstream.model.preset import Preset
+from darkstream.model.replacement import InPlace
 from darkstream.model.wire import LibraryFile
 
 
@@ -36,6 +46,7 @@ class Libraries:
         exclude: tuple[str, ...] = (),
         schedule: str | None = None,
         priority: int = 50,
+        in_place: InPlace | None = None,
         replace: bool = False,
     ) -> Library:
         """Remember a library; raises Conflict where the name is taken and not `replace`."""
@@ -48,6 +59,7 @@ class Libraries:
             "exclude": json.dumps(exclude),
             "schedule": schedule,
             "priority": priority,
+            "in_place": None if in_place is None else in_place.model_dump_json(),
         }
         with self._database.write() as connection:
             known = connection.execute(
@@ -63,9 +75,12 @@ class Libraries:
             return to_library(library_row(connection, name))
 
     def get(self, name: str) -> Library:
-        """One library."""
+        """One library, and what its quarantine takes."""
         with self._database.read() as connection:
-            return to_library(library_row(connection, name))
+            row = library_row(connection, name)
+            taken, waiting = _quarantined(connection, row.id)
+            known = {"quarantined_bytes": taken, "waiting": waiting}
+            return to_library(row).model_copy(update=known)
 
     def all(self) -> list[Library]:
         """All libraries, by name."""
@@ -83,6 +98,7 @@ class Libraries:
         with self._database.write() as connection:
             row = _at_rest(connection, name)
             connection.execute(delete(libraries).where(libraries.c.id == row.id))
+            connection.execute(delete(paces).where(paces.c.library_id == row.id))
 
     def _cancel_some(self, name: str) -> bool:
         with self._database.write() as connection:
@@ -109,6 +125,20 @@ class Libraries:
             if after is not None:
                 query = query.where(files.c.path > after)
             return [_to_file(row) for row in connection.execute(query)]
+
+
+def _quarantined(connection: Connection, library: int) -> tuple[int, int]:
+    """Bytes in quarantine, and how many results wait there."""
+    waits = replacements.c.state == "pending"
+    kept = case(
+        (replacements.c.state == "placed", replacements.c.original_bytes),
+        (waits, replacements.c.result_bytes),
+        else_=0,
+    )
+    query = select(func.sum(kept), func.sum(case((waits, 1), else_=0)))
+    mine = query.select_from(replacements.join(jobs)).where(jobs.c.library_id == library)
+    taken, waiting = connection.execute(mine).one()
+    return int(taken or 0), int(waiting or 0)
 
 
 def _to_file(row: Row[Any]) -> LibraryFile:
@@ -141,6 +171,7 @@ def _at_rest(connection: Connection, name: str) -> Row[Any]:
 
 
 _DECIDING = ("root", "destination", "preset", "include", "exclude")
+_IN_PLACE = ("pending", "placed", "expired")
 
 
 def _change(connection: Connection, known: Row[Any], values: dict[str, Any]) -> None:
@@ -150,5 +181,12 @@ def _change(connection: Connection, known: Row[Any], values: dict[str, Any]) -> 
         mine = directories.c.library_id == known.id
         connection.execute(delete(directories).where(mine))
     if changed & {"root", "destination", "preset"}:
-        # What was decided for these files was decided for another wish.
-        connection.execute(update(files).where(files.c.library_id == known.id).values(stale=True))
+        # What was decided for these files was decided for another wish. But a result that has
+        # taken its original's place is none to be encoded again: each time would cost quality.
+        ours = select(replacements.c.job_id).where(replacements.c.state.in_(_IN_PLACE))
+        mine = update(files).where(files.c.library_id == known.id)
+        connection.execute(
+            mine.where(or_(files.c.job_id.is_(None), files.c.job_id.not_in(ours))).values(
+                stale=True
+            )
+        )

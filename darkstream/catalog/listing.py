@@ -7,9 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
-from darkstream.catalog.schema import files, scan_candidates, scan_directories, targets
+from darkstream.catalog.in_place import IN_PLACE
+from darkstream.catalog.schema import (
+    files,
+    replacements,
+    scan_candidates,
+    scan_directories,
+    targets,
+)
 from darkstream.model.library import Candidate, DirectoryListing
 from darkstream.model.source import ChangeHint
 
@@ -81,7 +88,11 @@ def _own_outputs(
     paths.update(os.path.join(one.path, entry.name) for one in listings for entry in one.entries)
     ours: set[bytes] = set()
     for some in chunks(os.path.join(root, path) for path in paths):
-        query = select(targets.c.place).where(targets.c.place.in_(some))
+        # What took an original's place is a film of the library, not a copy beside it.
+        query = select(targets.c.place).where(
+            targets.c.place.in_(some),
+            ~exists().where(replacements.c.job_id == targets.c.job_id, IN_PLACE),
+        )
         ours.update(place[len(below) :] for place in connection.scalars(query))
     packages = {path for path, parents in above.items() if not ours.isdisjoint(parents)}
     return ours | packages

@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from darkstream.catalog.records import ENDED, end_jobs
-from darkstream.catalog.schema import jobs, results
+from darkstream.catalog.endings import end_jobs, line_up
+from darkstream.catalog.records import ENDED
+from darkstream.catalog.schema import batches, jobs, results
+from darkstream.catalog.speeds import Costs
 from darkstream.model.base import JobId
 from darkstream.model.job import JobStatus
 
-_BYTES_A_SECOND = 400_000
-_LEAST_COST_S = 1.0
 _UNKNOWN_BYTES = 1 << 30
 """A single file may be a film: it shares its flow run with no other."""
 _CHUNK = 500
@@ -23,15 +23,9 @@ def insert_jobs(connection: Connection, now: float, rows: Sequence[dict[str, Any
     """Insert queued jobs, all with the same columns; returns their ids in the same order."""
     if not rows:
         return []
-    values = [
-        row
-        | {
-            "status": JobStatus.queued.value,
-            "created": now,
-            "cost_s": _LEAST_COST_S + _size(row) / _BYTES_A_SECOND,
-        }
-        for row in rows
-    ]
+    queued = {"status": JobStatus.queued.value, "created": now}
+    costs = Costs(connection)
+    values = [row | queued | {"cost_s": costs.of(row, _size(row))} for row in rows]
     ids = insert(jobs).returning(jobs.c.id, sort_by_parameter_order=True)
     return list(connection.scalars(ids, values))
 
@@ -41,10 +35,13 @@ def _size(row: dict[str, Any]) -> int:
     return _UNKNOWN_BYTES if size is None else size
 
 
-def requeue_ended(connection: Connection, ids: Sequence[int], *, scan: int | None = None) -> None:
+def requeue_ended(
+    connection: Connection, now: float, ids: Sequence[int], *, scan: int | None = None
+) -> None:
     """Queue jobs again with a new budget of attempts; those that have not ended are left alone.
 
-    Their results are nobody's to reuse from now on: who needs the same encodes it, or waits.
+    Their results are nobody's to reuse from now on: who needs the same encodes it, or waits. What
+    comes after them and has not begun waits again.
     """
     values: dict[str, Any] = {
         "status": JobStatus.queued.value,
@@ -52,6 +49,7 @@ def requeue_ended(connection: Connection, ids: Sequence[int], *, scan: int | Non
         "decision": None,
         "reason": "",
         "outcome": None,
+        "output_bytes": None,
         "ended": None,
         "not_before": None,
         "dispatch_id": None,
@@ -66,6 +64,16 @@ def requeue_ended(connection: Connection, ids: Sequence[int], *, scan: int | Non
         mine = select(jobs.c.id).where(*some)
         connection.execute(delete(results).where(results.c.job_id.in_(mine)))
         connection.execute(update(jobs).where(*some).values(**values))
+    reopen_batches(connection, now, ids)
+    line_up(connection, now, ids)
+
+
+def reopen_batches(connection: Connection, now: float, ids: Sequence[int]) -> None:
+    """Batches that have ended go on with these jobs, and end again."""
+    for start in range(0, len(ids), _CHUNK):
+        theirs = select(jobs.c.batch_id).where(jobs.c.id.in_(ids[start : start + _CHUNK]))
+        over = (batches.c.id.in_(theirs), batches.c.ended.is_not(None))
+        connection.execute(update(batches).where(*over).values(ended=None, begun=now))
 
 
 def give_back(

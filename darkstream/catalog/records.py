@@ -1,27 +1,51 @@
-"""Rows of the catalog as values of the model, and the ends of jobs and scans as events."""
+"""Rows of the catalog as values of the model."""
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    Select,
+    String,
+    cast,
+    func,
+    select,
+)
 
-from darkstream.catalog.outbox import add_events
-from darkstream.catalog.schema import jobs, libraries, results, scans
+from darkstream.catalog.schema import batches, dependencies, jobs, libraries, replacements, scans
 from darkstream.model.base import JobId, LibraryId, ScanId
 from darkstream.model.job import Job, JobStatus, Outcome, ReportLine
 from darkstream.model.library import Library, Scan
 from darkstream.model.paths import display, is_text
 from darkstream.model.preset import Preset
+from darkstream.model.replacement import (
+    CLIP,
+    InPlace,
+    Replacement,
+    ReplacementInfo,
+    ReplacementState,
+)
 
 ENDED = tuple(status.value for status in JobStatus if status.ended)
 WAITING = (JobStatus.queued.value, JobStatus.dispatched.value)
 UNFINISHED = (*WAITING, JobStatus.running.value)
+UNSUCCESSFUL = ("failed", "rejected", "cancelled")
+"""Ends that stop the jobs that wait for them; a skipped file needed nothing."""
+_before = jobs.alias("before")
 _HEAVY = frozenset({"preset", "media", "plan", "log"})
-_CHUNK = 500
+_PLACE = (
+    *("state", "root", "quarantine", "original_bytes", "result_bytes", "kept_until"),
+    *("requested", "error", "record"),
+)
+"""What is told of a replacement."""
 
 
 def moment(seconds: float | None) -> datetime | None:
@@ -53,11 +77,37 @@ def queue_of(priority: int) -> str:
 
 
 def select_jobs() -> Select[Any]:
-    """What `to_job` needs of jobs, with the name of their library."""
+    """What `to_job` needs of jobs, with the names of their library and batch."""
     light = (column for column in jobs.c if column.name not in _HEAVY)
-    return select(*light, libraries.c.name.label("library_name")).join(
-        libraries, libraries.c.id == jobs.c.library_id, isouter=True
+    places = (replacements.c[name].label(f"place_{name}") for name in _PLACE)
+    return select(
+        *light,
+        *places,
+        libraries.c.name.label("library_name"),
+        batches.c.name.label("batch_name"),
+        _numbers_before().label("after"),
+        _numbers_before(_before.c.status.in_(UNFINISHED)).label("waits_for"),
+    ).select_from(
+        jobs.outerjoin(libraries, libraries.c.id == jobs.c.library_id)
+        .outerjoin(batches, batches.c.id == jobs.c.batch_id)
+        .outerjoin(replacements, replacements.c.job_id == jobs.c.id)
     )
+
+
+def _numbers_before(*only: ColumnElement[bool]) -> ScalarSelect[Any]:
+    """The jobs that a job was to come after, as one text."""
+    number = cast(dependencies.c.after_id, String)
+    return (
+        select(func.aggregate_strings(number, " "))
+        .join(_before, _before.c.id == dependencies.c.after_id)
+        .where(dependencies.c.job_id == jobs.c.id, *only)
+        .correlate(jobs)
+        .scalar_subquery()
+    )
+
+
+def _read_numbers(text: str | None) -> tuple[JobId, ...]:
+    return tuple(sorted(JobId(int(number)) for number in (text or "").split()))
 
 
 def outcome_of(row: Row[Any]) -> Outcome | None:
@@ -76,6 +126,27 @@ def _outputs_of(outcome: Outcome | None) -> tuple[bytes, ...]:
     return (first, *(path for path in paths if path != first))
 
 
+def _replacement_of(row: Row[Any]) -> ReplacementInfo | None:
+    if row.place_state is None:
+        return None
+    text, evidence, clip = row.place_record, None, None
+    if text is not None and row.place_state == ReplacementState.pending:
+        evidence = Replacement.model_validate_json(text).evidence
+        if evidence is not None and evidence.clip:
+            clip = display(os.path.join(row.place_root, row.place_quarantine, CLIP))
+    return ReplacementInfo(
+        state=ReplacementState(row.place_state),
+        requested=row.place_requested,
+        error=row.place_error,
+        quarantine=display(os.path.join(row.place_root, row.place_quarantine)),
+        original_bytes=row.place_original_bytes,
+        result_bytes=row.place_result_bytes,
+        kept_until=moment(row.place_kept_until),
+        evidence=evidence,
+        clip=clip,
+    )
+
+
 def to_job(row: Row[Any]) -> Job:
     """One row of `select_jobs`."""
     outcome = outcome_of(row)
@@ -89,12 +160,16 @@ def to_job(row: Row[Any]) -> Job:
         preset=row.preset_name,
         destination=display(row.destination),
         library=row.library_name,
+        batch=row.batch_name,
         scan=None if row.scan_id is None else ScanId(row.scan_id),
         pool=row.pool,
         queue=queue_of(row.priority),
         priority=row.priority,
         created=moment(row.created),
         not_before=moment(row.not_before),
+        after=_read_numbers(row.after),
+        if_failed=row.if_failed,
+        waits_for=_read_numbers(row.waits_for) if row.waits else (),
         started=moment(row.started),
         ended=moment(row.ended),
         attempts=row.attempts,
@@ -111,6 +186,7 @@ def to_job(row: Row[Any]) -> Job:
         wall_s=outcome.wall_s if outcome else None,
         cpu_s=outcome.cpu_s if outcome else None,
         reused=outcome.reused if outcome else None,
+        replacement=_replacement_of(row),
     )
 
 
@@ -152,6 +228,7 @@ def to_library(row: Row[Any]) -> Library:
         exclude=tuple(json.loads(row.exclude)),
         schedule=row.schedule,
         priority=row.priority,
+        in_place=None if row.in_place is None else InPlace.model_validate_json(row.in_place),
         created=moment(row.created),
     )
 
@@ -190,69 +267,3 @@ def select_scans() -> Select[Any]:
     return select(scans, libraries.c.name.label("library_name")).join(
         libraries, libraries.c.id == scans.c.library_id
     )
-
-
-def end_jobs(
-    connection: Connection, now: float, ids: list[int], *, status: str, reason: str
-) -> None:
-    """End jobs without an outcome of their own, and tell of it."""
-    values = {"status": status, "reason": reason, "ended": now, "lease_until": None}
-    for start in range(0, len(ids), _CHUNK):
-        some = ids[start : start + _CHUNK]
-        connection.execute(
-            update(jobs).where(jobs.c.id.in_(some)).values(dispatch_id=None, **values)
-        )
-        connection.execute(
-            delete(results).where(results.c.job_id.in_(some), results.c.done.is_(False))
-        )
-        announce_jobs(connection, now, some)
-
-
-def cancel_jobs(
-    connection: Connection, now: float, ids: list[int], *, reason: str = "cancelled"
-) -> None:
-    """End those of the jobs that wait, ask those that run to end."""
-    waiting: list[int] = []
-    for start in range(0, len(ids), _CHUNK):
-        some = jobs.c.id.in_(ids[start : start + _CHUNK])
-        running = update(jobs).where(some, jobs.c.status == JobStatus.running.value)
-        connection.execute(running.values(cancel_requested=True))
-        waiting += connection.scalars(select(jobs.c.id).where(some, jobs.c.status.in_(WAITING)))
-    end_jobs(connection, now, waiting, status="cancelled", reason=reason)
-
-
-def announce_jobs(connection: Connection, now: float, ids: list[int]) -> None:
-    """Write the events of these jobs' ends, and of their scans' where they were the last."""
-    rows = connection.execute(select_jobs().where(jobs.c.id.in_(ids)).order_by(jobs.c.id)).all()
-    add_events(connection, now, "job.ended", [_ending(to_job(row)) for row in rows])
-    for scan in {row.scan_id for row in rows} - {None}:
-        announce_scan(connection, now, scan)
-
-
-def _ending(job: Job) -> dict[str, Any]:
-    return {
-        "job": job.id,
-        "status": job.status,
-        "decision": job.decision,
-        "reason": job.reason,
-        "source": job.source,
-        "outputs": list(job.outputs),
-        "source_bytes": job.source_bytes,
-        "output_bytes": job.output_bytes,
-        "wall_s": job.wall_s,
-        "library": job.library,
-        "scan": job.scan,
-    }
-
-
-def announce_scan(connection: Connection, now: float, scan: int) -> None:
-    """Write the event of a scan's end once its walk and all its jobs ended."""
-    row = connection.execute(select_scans().where(scans.c.id == scan)).one_or_none()
-    if row is None or row.announced or row.status in {"queued", "running"}:
-        return
-    unfinished = select(jobs.c.id).where(jobs.c.scan_id == scan, jobs.c.status.in_(UNFINISHED))
-    if connection.scalar(unfinished.limit(1)) is not None:
-        return
-    connection.execute(update(scans).where(scans.c.id == scan).values(announced=True))
-    payload = to_scan(connection, row).model_dump(mode="json", exclude={"id"}) | {"scan": scan}
-    add_events(connection, now, "scan.ended", [payload])

@@ -7,13 +7,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from darkstream.catalog.chunk_rows import close_film
 from darkstream.catalog.database import Database
+from darkstream.catalog.endings import end_jobs, pass_on
+from darkstream.catalog.in_place import commit_replacement
 from darkstream.catalog.intake import forget_files
 from darkstream.catalog.leases import held, was_cancelled
 from darkstream.catalog.names import confirm, reserve
 from darkstream.catalog.queue import give_back
-from darkstream.catalog.records import announce_jobs, end_jobs, outcome_of, select_jobs, to_job
+from darkstream.catalog.records import outcome_of, select_jobs, to_job
 from darkstream.catalog.schema import files, jobs, results
+from darkstream.catalog.speeds import correct_cost, learn_speed
 from darkstream.model.base import JobId
 from darkstream.model.job import Job, JobStatus, PublishTarget, Reservation
 from darkstream.model.wire import Commit, PlanReport, Release, TargetRequest
@@ -32,12 +36,14 @@ class Results:
         """Reserve an encode, or say whose result to reuse, or whose encode to wait for."""
         with self._database.write() as connection:
             row = held(connection, job, report.token)
+            close_film(connection, job)
             plan = _dump(report.plan)
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id == job)
                 .values(content=report.key.content, media=_dump(report.media), plan=plan)
             )
+            correct_cost(connection, row, report.work)
             key = (
                 results.c.content == report.key.content,
                 results.c.fingerprint == report.key.fingerprint,
@@ -79,7 +85,8 @@ class Results:
             held(connection, job, commit.token)
             now = self._database.now(connection)
             _write_outcome(connection, now, job, commit)
-            announce_jobs(connection, now, [job])
+            learn_speed(connection, job, commit.outcome)
+            pass_on(connection, now, [job])
             return to_job(connection.execute(select_jobs().where(jobs.c.id == job)).one())
 
     def release(self, job: JobId, release: Release) -> None:
@@ -119,6 +126,7 @@ def _write_outcome(connection: Connection, now: float, job: JobId, commit: Commi
         "decision": outcome.decision,
         "reason": outcome.reason,
         "outcome": slim.model_dump_json(),
+        "output_bytes": outcome.output_bytes,
         "log": _log_of(commit)[-_LOG_CHARACTERS:],
         "ended": now,
         "lease_until": None,
@@ -141,6 +149,7 @@ def _write_outcome(connection: Connection, now: float, job: JobId, commit: Commi
         forget_files(connection, [job])
     _settle_results(connection, job, commit)
     confirm(connection, job, outcome.outputs)
+    commit_replacement(connection, now, job, outcome)
 
 
 def _settle_results(connection: Connection, job: JobId, commit: Commit) -> None:

@@ -10,14 +10,13 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, and_, delete, insert, literal, select, union, update
 
 from darkstream.catalog.database import PIECE, Database
+from darkstream.catalog.endings import announce_scan, cancel_jobs
 from darkstream.catalog.intake import Intake, forget_files, settle_directories
 from darkstream.catalog.libraries import library_row
 from darkstream.catalog.listing import chunks, compare
 from darkstream.catalog.queue import requeue_ended
 from darkstream.catalog.records import (
     UNFINISHED,
-    announce_scan,
-    cancel_jobs,
     preset_of,
     select_scans,
     to_library,
@@ -29,6 +28,7 @@ from darkstream.catalog.schema import (
     files,
     jobs,
     libraries,
+    replacements,
     scan_candidates,
     scan_directories,
     scan_lines,
@@ -79,7 +79,7 @@ class Scans:
                 failed = select(jobs.c.id).join(files, files.c.job_id == jobs.c.id)
                 mine = (files.c.library_id == row.id, jobs.c.status == JobStatus.failed.value)
                 ids = list(connection.scalars(failed.where(*mine)))
-                requeue_ended(connection, ids, scan=scan)
+                requeue_ended(connection, self._database.now(connection), ids, scan=scan)
             return to_scan(connection, _row(connection, scan))
 
     def get(self, scan: ScanId) -> Scan:
@@ -212,10 +212,11 @@ class Scans:
         with self._finishing(scan) as (connection, row):
             if row is None:
                 return
+            now = self._database.now(connection)
             if not row.dry_run:
-                _forget_gone(connection, row, summary.missing_outputs)
+                _forget_gone(connection, now, row, summary.missing_outputs)
             counts = {name: getattr(summary, name) for name in ("met", "ignored", "unchanged")}
-            _end(connection, self._database.now(connection), scan, "done", **counts)
+            _end(connection, now, scan, "done", **counts)
 
     def _decide(self, scan: ScanId) -> bool:
         with self._finishing(scan) as (connection, row):
@@ -327,7 +328,13 @@ def _outputs(connection: Connection, library: Row[Any]) -> tuple[tuple[bytes, by
             targets,
             and_(targets.c.job_id == jobs.c.id, targets.c.token == jobs.c.committed_token),
         )
-        .where(files.c.library_id == library.id, jobs.c.status == JobStatus.done.value)
+        .join(replacements, replacements.c.job_id == jobs.c.id, isouter=True)
+        .where(
+            files.c.library_id == library.id,
+            jobs.c.status == JobStatus.done.value,
+            # Where a result took its original's place there is nothing to make it of again.
+            replacements.c.job_id.is_(None),
+        )
         .order_by(files.c.path)
     )
     return tuple((row.path, row.output) for row in rows)
@@ -341,13 +348,15 @@ def _end(connection: Connection, now: float, scan: int, status: str, **values: A
     announce_scan(connection, now, scan)
 
 
-def _forget_gone(connection: Connection, scan: Row[Any], missing: Sequence[bytes]) -> None:
+def _forget_gone(
+    connection: Connection, now: float, scan: Row[Any], missing: Sequence[bytes]
+) -> None:
     """Forget files that are gone; those whose outputs are missing are done again."""
     mine = files.c.library_id == scan.library_id
     connection.execute(delete(files).where(mine, files.c.gone))
     for some in chunks(missing):
         lost = select(files.c.job_id).where(mine, files.c.path.in_(some))
-        requeue_ended(connection, list(connection.scalars(lost)), scan=scan.id)
+        requeue_ended(connection, now, list(connection.scalars(lost)), scan=scan.id)
 
 
 def _forget_walk(connection: Connection, scan: int) -> None:

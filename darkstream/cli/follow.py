@@ -1,4 +1,4 @@
-"""Waiting for a job or a scan, with a live line on a terminal."""
+"""Waiting for a job, a batch, an analysis or a scan, with a live line on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import click
 
 if TYPE_CHECKING:
     from darkstream.client.api import Client
-    from darkstream.model.base import JobId, ScanId
+    from darkstream.model.analyses import AnalysisProgress
+    from darkstream.model.base import AnalysisId, JobId, ScanId
+    from darkstream.model.batch import Batch
     from darkstream.model.job import Job
     from darkstream.model.library import Scan
 
@@ -27,6 +29,8 @@ def follow_job(client: Client, job_id: JobId) -> Job:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from darkstream.cli.tables import describe_wait
+
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -38,11 +42,53 @@ def follow_job(client: Client, job_id: JobId) -> Job:
         task = bar.add_task("waiting", total=1.0)
         while True:
             job = patiently(lambda: client.job(job_id))
-            step = job.progress.step if job.progress else str(job.status)
+            step = job.progress.step if job.progress else describe_wait(job) or str(job.status)
             done = (job.progress.done if job.progress else None) or 0.0
             bar.update(task, description=step, completed=done)
             if job.status.ended:
                 return job
+            time.sleep(_POLL_S)
+
+
+def follow_batch(client: Client, name: str) -> Batch:
+    """Wait until a batch ends, showing how far it is; returns it ended."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(name, total=1.0)
+        while True:
+            batch = patiently(lambda: client.batch(name))
+            ended = sum(count for status, count in batch.counts.items() if status.ended)
+            text = f"{ended} of {batch.jobs} jobs ended"
+            bar.update(task, description=text, completed=batch.done)
+            if batch.ended is not None:
+                return batch
+            time.sleep(_POLL_S)
+
+
+def follow_analysis(client: Client, analysis_id: AnalysisId) -> AnalysisProgress:
+    """Wait until an analysis is over, showing how far it is; returns it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("waiting for a worker", total=None)
+        while True:
+            run = patiently(lambda: client.analysis_progress(analysis_id))
+            if run.files is not None:
+                text = f"{run.analysed} of {run.files} files"
+                bar.update(task, description=text, total=run.files, completed=run.analysed)
+            if run.is_over:
+                return run
             time.sleep(_POLL_S)
 
 

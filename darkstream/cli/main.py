@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -16,14 +17,21 @@ COMMANDS = {
     "up": "Start server, workers and deployments; Ctrl-C stops everything.",
     "run": "Scan a folder, convert it, report, stop: all in one.",
     "convert": "Convert one file and wait for it.",
-    "library": "Add, list and remove libraries.",
+    "batch": "Convert files or folders together, and follow them as one.",
+    "analyze": "Say what is in files and folders, measured.",
+    "library": "Add, list, show and remove libraries.",
     "scan": "Look over a library and convert what needs it.",
+    "forecast": "Say when a library will be done, and what it will save.",
     "jobs": "List jobs.",
     "show": "Show one job.",
     "cancel": "Cancel a job.",
     "retry": "Queue an ended job again.",
+    "approve": "Put results that wait in the place of their originals.",
+    "keep": "Keep originals, throw away the results that wait.",
+    "undo": "Put originals back that results have replaced.",
     "logs": "Print what the tools said during a job.",
-    "presets": "List the presets, or print one.",
+    "node": "List the machines that work, pause, drain and resume them.",
+    "preset": "List, show, make, check and save presets.",
     "doctor": "Check ffmpeg, encoders, sandbox, disk, server and workers.",
     "server": "Run the server alone.",
     "worker": "Run a worker alone.",
@@ -67,7 +75,9 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 all well, 1 an error, 2 bad usage, 3 some jobs failed, 130 interrupted.",
+    epilog="Exit codes: 0 all well, 1 an error, or the job waited for was cancelled, 2 bad usage, "
+    "3 some jobs failed (analyze: some files could not be read; approve, keep, undo: some could "
+    "not be done), 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="darkstream")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -91,8 +101,9 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(130)
     except DarkstreamError as error:
         if debug:
-            raise
-        click.echo(f"Error: {error}", err=True)
+            traceback.print_exception(error)
+        else:
+            click.echo(" ".join(("Error:", str(error), *getattr(error, "__notes__", ()))), err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output went away (`darkstream jobs | head`): nothing more to say.

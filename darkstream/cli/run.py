@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from darkstream.cli.preset import CHANGES
 from darkstream.errors import DarkstreamError, NoSuchPath
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from darkstream.cli.supervisor import Supervisor
     from darkstream.client.api import Client
     from darkstream.model.library import Scan
+    from darkstream.model.preset import Preset
     from darkstream.settings import Settings
 
 _POLL_S = 0.3
@@ -29,6 +31,7 @@ _POLL_S = 0.3
 @click.command("run")
 @click.argument("directory", type=click.Path(path_type=bytes))
 @click.option("--preset", required=True, help="Name of a preset, or a YAML file.")
+@CHANGES
 @click.option(
     "--to", "destination", required=True, type=click.Path(path_type=bytes), help="Where results go."
 )
@@ -40,6 +43,7 @@ _POLL_S = 0.3
 def command(
     directory: bytes,
     preset: str,
+    changes: tuple[str, ...],
     destination: bytes,
     report: str | None,
     jobs: int | None,
@@ -52,7 +56,7 @@ def command(
     Uses the DarkStream server that is up, or starts one for the time of the run. Exit code 0 when
     no job failed (a rejected file is no failure), 3 when some did.
     """
-    from darkstream.cli.presets import find_preset
+    from darkstream.cli.preset import find_preset, find_shelf
     from darkstream.cli.session import read_settings
     from darkstream.cli.tables import print_report, write_report
     from darkstream.model.paths import display
@@ -60,7 +64,7 @@ def command(
     settings = read_settings()
     root, target = os.path.abspath(directory), os.path.abspath(destination)
     _check_directories(root, target, report)
-    wanted = find_preset(preset, settings)
+    wanted = find_preset(preset, find_shelf(settings), changes)
     with _server(settings, jobs) as (client, supervisor):
         scan = _convert(client, supervisor, root, target, wanted, include, exclude, dry_run)
         if supervisor is not None and supervisor.stopping:
@@ -69,7 +73,9 @@ def command(
         if scan.status != "done":
             raise DarkstreamError(f"the scan {scan.status}: {scan.reason}")
         lines = list(client.scan_report(scan.id))
-        address = f"{client.base_url}/prefect"
+        address = (
+            settings.prefect_ui_url if settings.prefect.api_url else f"{client.base_url}/prefect"
+        )
     print_report(lines)
     if report:
         write_report(lines, report)
@@ -159,12 +165,13 @@ def _embedded(settings: Settings, jobs: int | None) -> Iterator[tuple[Client, Su
         supervisor.stop_on_signals()
         try:
             supervisor.start()
-            click.echo("Starting DarkStream (the first start takes half a minute) …", err=True)
+            click.echo("Starting DarkStream (the first start takes longer) …", err=True)
             supervisor.wait_ready()
             with Client(own.server_url) as client:
                 yield client, supervisor
         except DarkstreamError as error:
-            raise type(error)(f"{error} (details: {log_path})") from error
+            error.add_note(f"(details: {log_path})")
+            raise
         finally:
             supervisor.stop()
 
@@ -187,7 +194,7 @@ def _convert(
     supervisor: Supervisor | None,
     root: bytes,
     target: bytes,
-    preset: object,
+    preset: Preset,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     dry_run: bool,

@@ -46,9 +46,8 @@ class Supervisor:
         self.stopping = False
 
     def start(self) -> None:
-        """Start both; they find each other by themselves."""
-        for role in ("server", "worker"):
-            self._spawn(role)
+        """Start the server; the worker follows once it answers, as it can do nothing before."""
+        self._spawn("server")
 
     def _spawn(self, role: str) -> None:
         argv = [sys.executable, "-m", "darkstream", role]
@@ -83,8 +82,8 @@ class Supervisor:
     def wait_ready(self) -> None:
         """Wait until the server takes jobs and a worker has reported.
 
-        A first start migrates Prefect's database, which takes half a minute: be patient, and end
-        at once when a child cannot start.
+        Prefect takes its time, and more on a slow machine: be patient, and end at once when a
+        child cannot start.
         """
         from darkstream.client.api import Client
 
@@ -95,6 +94,8 @@ class Supervisor:
                 self.watch()
                 try:
                     state = client.ready()
+                    if "worker" not in self._children:
+                        self._spawn("worker")
                     reasons = "; ".join(state.reasons)
                     if state.ready and any(node.live for node in client.nodes()):
                         return

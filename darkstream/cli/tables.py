@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -11,9 +12,12 @@ import click
 if TYPE_CHECKING:
     from darkstream.model.base import Frozen
     from darkstream.model.job import Job, ReportLine
+    from darkstream.model.replacement import Evidence
 
 _FILE_WIDTH = 200
 """Columns of a table that goes into a file or a pipe, where nobody has a narrow window."""
+_TOLD = ("pending", "kept", "undone")
+"""States of a replacement that a list tells."""
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
@@ -59,6 +63,8 @@ def job_row(job: Job) -> tuple[str, ...]:
     """One job as the cells of `JOB_HEADERS`."""
     done = job.progress.done if job.progress else None
     state = f"{job.status} {done:.0%}" if done is not None and not job.status.ended else job.status
+    if job.replacement is not None and job.status == "done" and job.replacement.state in _TOLD:
+        state = f"{state}, {job.replacement.state}"
     result = format_bytes(job.output_bytes) if job.outputs else "-"
     return (
         str(job.id),
@@ -67,10 +73,49 @@ def job_row(job: Job) -> tuple[str, ...]:
         job.preset,
         format_bytes(job.source_bytes),
         result,
-        job.reason,
+        describe_wait(job) or job.reason,
     )
 
 
+def describe_wait(job: Job) -> str | None:
+    """For which jobs a job waits, the first few by number; None where it waits for none."""
+    if not job.waits_for:
+        return None
+    first, more = job.waits_for[:3], len(job.waits_for) - 3
+    numbers = [*map(str, first), *([f"{more} more"] if more > 0 else [])]
+    *some, last = numbers
+    return f"waits for job {', '.join(some) + ' and ' if some else ''}{last}"
+
+
+def describe_quality(evidence: Evidence) -> str | None:
+    """The figure of a result that waits: `VMAF 95.3 on average, 91.2 at 0:12:31`."""
+    if evidence.metric is None or evidence.mean is None or evidence.least is None:
+        return None
+    digits = 1 if evidence.metric == "vmaf" else 3
+    at = timedelta(seconds=round(evidence.least_at or 0))
+    mean, least = (f"{value:.{digits}f}" for value in (evidence.mean, evidence.least))
+    return f"{evidence.metric.upper()} {mean} on average, {least} at {at}"
+
+
+def pending_row(job: Job) -> tuple[str, ...]:
+    """One job whose result waits, as the cells of `PENDING_HEADERS`."""
+    what = job.replacement
+    if what is None:
+        return (str(job.id), job.source, *"-----")
+    evidence = what.evidence
+    quality = describe_quality(evidence) if evidence else None
+    return (
+        str(job.id),
+        job.source,
+        format_bytes(what.original_bytes),
+        format_bytes(what.result_bytes),
+        f"{1 - what.result_bytes / max(1, what.original_bytes):.0%}",
+        quality or (evidence and evidence.note) or "-",
+        what.clip or "-",
+    )
+
+
+PENDING_HEADERS = ("job", "source", "size", "result", "saved", "quality", "compare")
 JOB_HEADERS = ("job", "status", "source", "preset", "size", "result", "reason")
 
 
@@ -105,14 +150,16 @@ def summarise(lines: Sequence[ReportLine]) -> str:
         f"{n} {status}" for status, n in sorted(counts.items())
     )
     if converted and before:
-        saving = (
-            f"{1 - after / before:.0%} saved"
-            if after <= before
-            else f"{after / before - 1:.0%} more"
-        )
         about = "about " if any(line.status == "planned" for line in converted) else ""
-        text += f"; {format_bytes(before)} became {about}{format_bytes(after)} ({saving})"
+        text += f"; {describe_saving(before, after, about)}"
     return text
+
+
+def describe_saving(before: int, after: int, about: str = "") -> str:
+    """What bytes became of bytes: `3.2 GB became 1.1 GB (66% saved)`; `before` is not 0."""
+    saved = after <= before
+    share = f"{1 - after / before:.0%} saved" if saved else f"{after / before - 1:.0%} more"
+    return f"{format_bytes(before)} became {about}{format_bytes(after)} ({share})"
 
 
 def check_report(path: str) -> None:

@@ -13,16 +13,14 @@ from darkstream.errors import Conflict
 @click.option("--jobs", type=click.IntRange(min=1), help="Jobs at once (default: by the cores).")
 def command(jobs: int | None) -> None:
     """Start server, workers and deployments; Ctrl-C or SIGTERM stops everything cleanly."""
-    from darkstream.cli.session import answers, read_settings
+    from darkstream.cli.session import is_up, read_settings
     from darkstream.cli.supervisor import Supervisor
-    from darkstream.client.api import Client
 
     settings = read_settings()
-    with Client(settings.server_url) as client:
-        if answers(client):
-            raise Conflict(
-                f"DarkStream is up already at {settings.server_url}: use it, or stop it first"
-            )
+    if is_up(settings):
+        raise Conflict(
+            f"DarkStream is up already at {settings.server_url}: use it, or stop it first"
+        )
     environment = {} if jobs is None else {"DARKSTREAM_WORKER__SLOTS": str(jobs)}
     supervisor = Supervisor(settings, environment=environment, log=None)
     supervisor.stop_on_signals()
@@ -31,9 +29,10 @@ def command(jobs: int | None) -> None:
         click.echo(f"DarkStream starts on {settings.server_url} (state in {settings.home}) …")
         supervisor.wait_ready()
         if not supervisor.stopping:
-            click.echo(f"Ready. Prefect's page: {settings.server_url}/prefect")
+            click.echo(f"Ready. Prefect's page: {settings.prefect_ui_url}")
             click.echo(
-                f"For Prefect's own commands: export PREFECT_API_URL={settings.server_url}/api"
+                f"For Prefect's own commands: export PREFECT_API_URL={settings.prefect_api_url} "
+                f"PREFECT_UI_URL={settings.prefect_ui_url}"
             )
             click.echo("Ctrl-C stops everything; jobs go on at the next start.")
         while not supervisor.stopping:

@@ -13,15 +13,19 @@ from darkstream.errors import UsageError
 from darkstream.model.base import JobId, ScanId
 from darkstream.model.job import Job, JobStatus
 from darkstream.model.paths import display
+from darkstream.model.replacement import ReplacementState
 from darkstream.model.wire import SubmitJob
 
 
 def submit_job(wing: Wing, request: SubmitJob) -> Job:
     """Queue one conversion.
 
-    Raises UsageError for a path that cannot be, UnknownPreset, and Conflict where the preset
-    demands a GPU that no live worker has proved.
+    Raises UsageError for a path that cannot be, UnknownPreset, NotFound where it is to come after a
+    job that is not there, and Conflict where the preset demands a GPU that no live worker has
+    proved.
     """
+    if request.flow_run is not None and request.after:
+        raise UsageError("a flow run's own job begins at once: it cannot come after others")
     source, relative, destination = _places(request)
     preset = resolve_preset(wing, request.preset)
     job = wing.catalog.jobs.submit(
@@ -31,9 +35,11 @@ def submit_job(wing: Wing, request: SubmitJob) -> Job:
         preset=preset,
         source_bytes=request.source_bytes,
         priority=request.priority,
-        not_before=_moment(request.at),
+        not_before=read_moment(request.at),
         pool=choose_pool(preset, wing.catalog.nodes.all()),
         flow_run=request.flow_run,
+        after=request.after,
+        if_failed=request.if_failed,
     )
     wing.jobs_wake.set()
     return job
@@ -50,12 +56,20 @@ def find_jobs(
     status: JobStatus | None,
     library: str | None,
     scan: ScanId | None,
+    batch: str | None,
+    replacement: ReplacementState | None,
     after: JobId | None,
     limit: int,
 ) -> list[Job]:
     """Jobs, newest first; those older than `after`, at most `limit`."""
     found = wing.catalog.jobs.find(
-        status=status, library=library, scan=scan, after=after, limit=limit
+        status=status,
+        library=library,
+        scan=scan,
+        batch=batch,
+        replacement=replacement,
+        after=after,
+        limit=limit,
     )
     return [wing.board.overlay(job) for job in found]
 
@@ -67,11 +81,13 @@ def read_log(wing: Wing, job: JobId) -> str:
 
 def cancel_job(wing: Wing, job: JobId) -> Job:
     """End a waiting job at once; a running one learns of it by its next heartbeat."""
-    return wing.board.overlay(wing.catalog.jobs.cancel(job))
+    cancelled = wing.board.overlay(wing.catalog.jobs.cancel(job))
+    wing.jobs_wake.set()  # those that wait for it may begin
+    return cancelled
 
 
 def retry_job(wing: Wing, job: JobId) -> Job:
-    """Queue an ended job again; raises NotFound, Conflict where it has not ended."""
+    """Queue an ended job again; raises NotFound, Conflict where it may not be."""
     queued = wing.catalog.jobs.retry(job)
     wing.jobs_wake.set()
     return queued
@@ -93,7 +109,8 @@ def _places(request: SubmitJob) -> tuple[bytes, bytes, bytes]:
     return source, relative, to
 
 
-def _moment(at: datetime | None) -> datetime | None:
+def read_moment(at: datetime | None) -> datetime | None:
+    """The time a request means, in UTC; raises UsageError for one without a zone."""
     if at is None:
         return None
     if at.tzinfo is None:

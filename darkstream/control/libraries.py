@@ -12,6 +12,7 @@ from darkstream.control.wishes import resolve_preset
 from darkstream.errors import UsageError
 from darkstream.model.library import MEDIA_PATTERNS, Library
 from darkstream.model.paths import display
+from darkstream.model.preset import PictureRule, Preset
 from darkstream.model.wire import AddLibrary, LibraryFile
 
 
@@ -22,8 +23,10 @@ def add_library(wing: Wing, request: AddLibrary) -> Library:
     where the name is taken and not `replace`.
     """
     root = absolute_path(request.root, request.root_b64, "root")
-    destination = absolute_path(request.destination, request.destination_b64, "destination")
+    preset = resolve_preset(wing, request.preset)
+    destination = _destination(root, request, preset)
     _keep_apart(root, destination)
+    _keep_off_originals(wing, request, root, destination)
     if request.include is not None and not request.include:
         raise UsageError("include is empty, so nothing would ever be found: leave it out")
     for pattern in (*(request.include or ()), *request.exclude):
@@ -32,15 +35,38 @@ def add_library(wing: Wing, request: AddLibrary) -> Library:
         name=request.name,
         root=root,
         destination=destination,
-        preset=resolve_preset(wing, request.preset),
+        preset=preset,
         include=MEDIA_PATTERNS if request.include is None else request.include,
         exclude=request.exclude,
         schedule=check_schedule(request.schedule),
         priority=request.priority,
+        in_place=request.in_place,
         replace=request.replace,
     )
     wing.schedules_wake.set()
     return library
+
+
+def _destination(root: bytes, request: AddLibrary, preset: Preset) -> bytes:
+    if request.in_place is None:
+        return absolute_path(request.destination, request.destination_b64, "destination")
+    if request.destination is not None or request.destination_b64 is not None:
+        raise UsageError(
+            "results that take the place of their originals have no other destination: leave it out"
+        )
+    if preset.package.kind != "file":
+        raise UsageError(
+            f"the preset {preset.name!r} makes a package, a directory of many files, which cannot "
+            "take the place of one: choose a preset for single files, or a destination"
+        )
+    if preset.subtitles.sidecar != "none" or preset.pictures != PictureRule(
+        width=preset.pictures.width
+    ):
+        raise UsageError(
+            f"the preset {preset.name!r} writes pictures or subtitles beside its output, and what "
+            "takes the place of one file is one: have them written with a destination"
+        )
+    return root
 
 
 def _keep_apart(root: bytes, destination: bytes) -> None:
@@ -52,6 +78,35 @@ def _keep_apart(root: bytes, destination: bytes) -> None:
             "what lies in a destination is never a source: choose another directory, or the "
             "library itself to have the results beside the originals"
         )
+
+
+def _keep_off_originals(wing: Wing, request: AddLibrary, root: bytes, destination: bytes) -> None:
+    """Where results take the place of originals, no other library's results may lie.
+
+    Nor may two such libraries share files: what one put in place, the other would encode again.
+    """
+    for other in wing.catalog.libraries.all():
+        if other.name == request.name:
+            continue
+        if other.in_place is not None and _overlap(destination, other.root):
+            what = "the library" if request.in_place is not None else "the destination"
+            raise UsageError(
+                f"{what} {display(destination)!r} overlaps with the library {other.name!r} in "
+                f"{display(other.root)!r}, whose results take the place of their originals: "
+                "choose a directory apart from it, or remove that library first"
+            )
+        if request.in_place is not None and _overlap(root, other.destination):
+            raise UsageError(
+                f"results of the library {other.name!r} go to {display(other.destination)!r}, "
+                f"which overlaps with {display(root)!r}, where results are to take the place of "
+                "their originals: give that library a destination apart from it first"
+            )
+
+
+def _overlap(one: bytes, other: bytes) -> bool:
+    """Whether two directories are the same, or one lies in the other."""
+    paths = [os.path.join(os.path.normpath(path), b"") for path in (one, other)]
+    return paths[0].startswith(paths[1]) or paths[1].startswith(paths[0])
 
 
 def check_pattern(pattern: str) -> None:

@@ -9,10 +9,18 @@ from contextlib import asynccontextmanager
 import structlog
 
 from darkstream.control.dispatcher import Dispatcher
-from darkstream.control.feed import feed_jobs, feed_scans, set_schedules
+from darkstream.control.feed import (
+    feed_analyses,
+    feed_jobs,
+    feed_replacements,
+    feed_scans,
+    set_schedules,
+)
 from darkstream.control.outbox import deliver_due, prune
 from darkstream.control.reconcile import Reconciler, expire_leases
+from darkstream.control.reconcile_analyses import AnalysisReconciler, expire_analyses, forget_old
 from darkstream.control.reconcile_scans import ScanReconciler
+from darkstream.control.replacements import keep_time
 from darkstream.control.rounds import Round, complain, run_rounds, wait_for
 from darkstream.control.troubles import Troubles
 from darkstream.control.wing import Wing
@@ -22,6 +30,8 @@ _log = structlog.get_logger(__name__)
 _GRACE_S = 1.0
 _RECONNECT_S = 2.0
 _PREFECT = "prefect"
+_TOLD_S, _UNTOLD_S = 5.0, 2.0
+"""How often flow runs are looked at where an embedded Prefect's cancels are heard of, and else."""
 
 Connect = Callable[[], Awaitable[Dispatcher]]
 """Waits until Prefect answers, makes it ready for us, and gives the dispatcher."""
@@ -53,19 +63,43 @@ async def running_loops(wing: Wing, connect: Connect) -> AsyncIterator[None]:
 
 def _catalog_rounds(wing: Wing) -> list[Round]:
     return [
-        Round("expiry", lambda: expire_leases(wing), every_s=2.0),
-        Round("outbox", lambda: deliver_due(wing), every_s=1.0),
+        Round("expiry", lambda: expire_leases(wing), every_s=5.0),
+        Round("outbox", lambda: deliver_due(wing), every_s=2.0),
+        Round("originals", lambda: keep_time(wing), every_s=300.0),
         Round("old events", lambda: prune(wing), every_s=3600.0),
+        Round("silent analyses", lambda: expire_analyses(wing), every_s=5.0),
+        Round("old analyses", lambda: forget_old(wing), every_s=3600.0),
     ]
 
 
 def _prefect_rounds(wing: Wing, dispatcher: Dispatcher) -> list[Round]:
     jobs, scans = Reconciler(wing, dispatcher), ScanReconciler(wing, dispatcher)
+    analyses = AnalysisReconciler(wing, dispatcher)
+    embedded = wing.settings.prefect.api_url is None
+    look_s = _TOLD_S if embedded else _UNTOLD_S
     return [
-        Round("dispatch", lambda: feed_jobs(wing, dispatcher), every_s=1.0, wake=wing.jobs_wake),
-        Round("scans", lambda: feed_scans(wing, dispatcher), every_s=1.0, wake=wing.scans_wake),
-        Round("reconcile", jobs.step, every_s=2.0),
-        Round("reconcile scans", scans.step, every_s=2.0),
+        Round("dispatch", lambda: feed_jobs(wing, dispatcher), every_s=2.0, wake=wing.jobs_wake),
+        Round("scans", lambda: feed_scans(wing, dispatcher), every_s=2.0, wake=wing.scans_wake),
+        Round(
+            "replacements",
+            lambda: feed_replacements(wing, dispatcher),
+            every_s=5.0,
+            wake=wing.replacements_wake,
+        ),
+        Round(
+            "analyses",
+            lambda: feed_analyses(wing, dispatcher),
+            every_s=2.0,
+            wake=wing.analyses_wake,
+        ),
+        Round("reconcile", jobs.step, every_s=look_s, wake=wing.job_states_wake),
+        Round("reconcile scans", scans.step, every_s=look_s, wake=wing.scan_states_wake),
+        Round(
+            "reconcile analyses",
+            analyses.step,
+            every_s=look_s,
+            wake=wing.analysis_states_wake,
+        ),
         Round(
             "schedules",
             lambda: set_schedules(wing, dispatcher),

@@ -8,8 +8,10 @@ from typing import Literal
 
 from darkstream.control.wing import Wing
 from darkstream.errors import Conflict
+from darkstream.model.node import NodeOrders, PauseKind
 from darkstream.model.preset import Preset
 from darkstream.model.wire import Node, NodeReport
+from darkstream.planning.words import spoken
 
 Pool = Literal["cpu", "gpu"]
 
@@ -18,14 +20,15 @@ _HEARD_S = 30.0
 """A server that is up for so long has heard of every node that is alive."""
 
 
-def report_node(wing: Wing, name: str, report: NodeReport) -> None:
+def report_node(wing: Wing, name: str, report: NodeReport) -> NodeOrders:
     """Remember what a node says of itself; jobs that waited for such a node go to it."""
-    before = any(map(_serves_gpu, wing.catalog.nodes.all()))
-    wing.catalog.nodes.report(name, report)
+    before = _proved_codecs(wing.catalog.nodes.all())
+    rest = wing.catalog.nodes.report(name, report)
     nodes = wing.catalog.nodes.all()
-    if not before and any(map(_serves_gpu, nodes)):
+    if _proved_codecs(nodes) - before:
         choose_again(wing, "cpu", nodes)
         wing.jobs_wake.set()
+    return NodeOrders(rest=rest)
 
 
 def list_nodes(wing: Wing) -> list[Node]:
@@ -33,17 +36,33 @@ def list_nodes(wing: Wing) -> list[Node]:
     return wing.catalog.nodes.all()
 
 
+def get_node(wing: Wing, name: str) -> Node:
+    """One node; raises NotFound."""
+    return wing.catalog.nodes.get(name)
+
+
+def pause_node(wing: Wing, name: str, kind: PauseKind | None) -> Node:
+    """Let a node rest until it is resumed (None); raises NotFound.
+
+    From now on its claims get nothing, and running work hears of it by its next heartbeat.
+    """
+    node = wing.catalog.nodes.pause(name, kind)
+    wing.jobs_wake.set()
+    return node
+
+
 def choose_pool(preset: Preset, nodes: Sequence[Node]) -> Pool:
     """Where jobs of a preset go; raises Conflict where it demands a GPU that nobody proved."""
-    wish = "never" if preset.video is None else preset.video.hardware
-    if wish == "never":
+    rule = preset.video
+    if rule is None or rule.hardware == "never":
         return "cpu"
-    if any(_serves_gpu(node) for node in nodes):
+    if any(_serves_gpu(node, rule.codec) for node in nodes):
         return "gpu"
-    if wish == "prefer":
+    if rule.hardware == "prefer":
         return "cpu"
     raise Conflict(
-        f"the preset {preset.name!r} demands a hardware encoder and {_why_not(nodes)}: start a "
+        f"the preset {preset.name!r} demands a hardware encoder for {spoken(rule.codec)} and "
+        f"{_why_not(nodes)}: start a "
         "worker on a machine with a GPU (darkstream doctor shows what is proved), or set "
         "video.hardware to prefer"
     )
@@ -72,12 +91,59 @@ def pools_served(nodes: Sequence[Node]) -> tuple[Pool, ...]:
 
 
 def count_slots(nodes: Sequence[Node], pool: Pool) -> int:
-    """Jobs that the live nodes of a pool do at once."""
-    return sum(node.slots for node in nodes if node.live and pool in node.pools)
+    """Jobs that the live nodes of a pool do at once; those that rest do none.
+
+    On GPUs at most as many as have an encoding session there.
+    """
+    return sum(slots_of(nodes, pool).values())
 
 
-def _serves_gpu(node: Node) -> bool:
-    return node.live and "gpu" in node.pools and node.capabilities.gpu is not None
+def slots_of(nodes: Sequence[Node], pool: Pool) -> dict[str, int]:
+    """Those slots by node."""
+    return {
+        node.name: min(node.slots, node.gpu_sessions or node.slots) if pool == "gpu" else node.slots
+        for node in _serving(nodes, pool)
+        if node.rest is None
+    }
+
+
+def limit_runs(nodes: Sequence[Node], pool: Pool, window: int) -> int:
+    """Flow runs to have at once: where sessions are limited, none waits for one in a slot."""
+    limited = pool == "gpu" and all(node.gpu_sessions is not None for node in _serving(nodes, pool))
+    return min(window, count_slots(nodes, pool)) if limited else window
+
+
+def count_light(nodes: Sequence[Node]) -> int:
+    """The live nodes that scan and analyse: all that serve `control`, but for drained ones."""
+    return sum(node.rest != "drain" for node in _serving(nodes, "control"))
+
+
+def is_resting(nodes: Sequence[Node], pool: Pool) -> bool:
+    """Whether there are live nodes of a pool, and all of them rest."""
+    serving = _serving(nodes, pool)
+    return bool(serving) and all(node.rest is not None for node in serving)
+
+
+def _serving(nodes: Sequence[Node], pool: Pool | Literal["control"]) -> list[Node]:
+    return [node for node in nodes if node.live and pool in node.pools]
+
+
+def _serves_gpu(node: Node, codec: str | None = None) -> bool:
+    """Whether it works for the pool `gpu` and has proved an encoder there, of a codec or of any."""
+    proved = (one for one in node.capabilities.encoders if one.hardware)
+    able = any(codec in (None, one.codec) for one in proved)
+    return node.live and "gpu" in node.pools and able
+
+
+def _proved_codecs(nodes: Sequence[Node]) -> set[str]:
+    """What live nodes of the pool encode in hardware."""
+    return {
+        one.codec
+        for node in nodes
+        if _serves_gpu(node)
+        for one in node.capabilities.encoders
+        if one.hardware
+    }
 
 
 def _why_not(nodes: Sequence[Node]) -> str:

@@ -8,6 +8,7 @@ import os
 
 from darkstream.errors import UsageError
 from darkstream.model.paths import display, from_text
+from darkstream.model.replacement import QUARANTINE
 
 _URL_SAFE = str.maketrans("-_", "+/")
 
@@ -16,12 +17,18 @@ def absolute_path(text: str | None, exact: str | None, what: str) -> bytes:
     """The path a request means; whether it exists only the worker can see.
 
     One place has one name: without empty and '.' parts. Raises UsageError, which says that `what`
-    is wrong.
+    is wrong, also for places in a quarantine of originals.
     """
     path = read_path(text, exact, what)
     if not os.path.isabs(path):
         raise UsageError(f"the {what} must be an absolute path, not {display(path)!r}")
-    return b"/" + b"/".join(part for part in path.split(b"/") if part not in {b"", b"."})
+    parts = [part for part in path.split(b"/") if part not in {b"", b"."}]
+    if QUARANTINE in parts:
+        raise UsageError(
+            f"the {what} is in {display(QUARANTINE)!r}, where originals are kept until their time "
+            "is over: nothing there is a library's"
+        )
+    return b"/" + b"/".join(parts)
 
 
 def read_path(text: str | None, exact: str | None, what: str) -> bytes:

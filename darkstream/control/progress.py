@@ -31,6 +31,11 @@ class ProgressBoard:
             for job in jobs:
                 self._latest.pop(job, None)
 
+    def shares(self) -> dict[JobId, float]:
+        """The share that is done of each running job, where known."""
+        with self._lock:
+            return {job: one.done for job, one in self._latest.items() if one.done is not None}
+
     def overlay(self, job: Job) -> Job:
         """The job with its latest progress, while it runs."""
         if job.status is not JobStatus.running:

@@ -14,6 +14,7 @@ from darkstream.control.flow_states import OVER, TAKEN
 from darkstream.control.nodes import is_gpu_gone
 from darkstream.control.silence import Silence
 from darkstream.control.wing import Wing
+from darkstream.errors import PrefectUnreachable
 from darkstream.model.base import DispatchId, JobId
 from darkstream.model.job import JobStatus
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _PAGE = 500
+_INSIST = 3
 
 
 class Reconciler:
@@ -101,9 +103,15 @@ class Reconciler:
         """Mark a run as crashed that Prefect believes alive long after its dispatch was over."""
         if state not in TAKEN:
             del self._departed[flow_run]
-        elif self._clock() - self._departed[flow_run] > self._limit_s:
+        elif (age := self._clock() - self._departed[flow_run]) > self._limit_s:
             _log.warning("flow_run_crashed", flow_run=flow_run)
-            await self._dispatcher.crash(flow_run, "its worker is lost")
+            try:
+                await self._dispatcher.crash(flow_run, "its worker is lost")
+            except PrefectUnreachable as error:
+                if age < _INSIST * self._limit_s:
+                    raise
+                # It has just answered about the states: it refuses this, and all others wait.
+                _log.warning("flow_run_not_crashed", flow_run=flow_run, reason=str(error))
             del self._departed[flow_run]
 
 

@@ -15,6 +15,7 @@ from darkstream.errors import ServiceError
 
 _log = structlog.get_logger(__name__)
 
+_FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 15.0
 
 
@@ -23,7 +24,8 @@ class Round:
     """One step and its rhythm.
 
     `step` returns true when there is more to do at once. `every_s` is the pause otherwise, cut
-    short by `wake`; errors double it. `part` is what is in trouble while the step fails.
+    short by `wake`, and after an error a second, then twice as long each time. `part` is what is in
+    trouble while the step fails.
     """
 
     part: str
@@ -34,20 +36,20 @@ class Round:
     async def run(self, troubles: Troubles, stop: asyncio.Event) -> None:
         """Go on until told to stop; a step under way is finished first."""
         self.wake.attach()
-        pause = self.every_s
+        pause = _FIRST_PAUSE_S
         while not stop.is_set():
             try:
                 more = await self.step()
             except Exception as error:  # noqa: BLE001 a loop that ends would stop the service silently
-                pause = min(max(pause, 0.5) * 2, _LONGEST_PAUSE_S)
                 complain(troubles, self.part, error)
                 await wait_for(stop, pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
                 continue
             if troubles.clear(self.part):
                 _log.info("recovered", part=self.part)
-            pause = self.every_s
+            pause = _FIRST_PAUSE_S
             if not more:
-                await self.wake.wait(pause)
+                await self.wake.wait(self.every_s)
 
 
 def complain(troubles: Troubles, part: str, error: Exception) -> None:

@@ -18,7 +18,7 @@ from darkstream.settings import Settings
 class Wing:
     """The catalog, the settings, and what is kept in memory only.
 
-    `jobs_wake`, `scans_wake` and `schedules_wake` tell the loops that there is something to do;
+    The wakes tell the loops that there is something to do: three, that a flow run was cancelled;
     `runs_bell` tells the workers that Prefect may have a flow run for them.
     """
 
@@ -30,6 +30,17 @@ class Wing:
     jobs_wake: Wake = field(default_factory=Wake)
     scans_wake: Wake = field(default_factory=Wake)
     schedules_wake: Wake = field(default_factory=Wake)
+    replacements_wake: Wake = field(default_factory=Wake)
+    analyses_wake: Wake = field(default_factory=Wake)
+    job_states_wake: Wake = field(default_factory=Wake)
+    scan_states_wake: Wake = field(default_factory=Wake)
+    analysis_states_wake: Wake = field(default_factory=Wake)
     # No two servers count alike: a worker that knew another one hears of this one at once.
     runs_bell: Bell = field(default_factory=lambda: Bell(time.time_ns() // 1_000_000))
     started: float = field(default_factory=time.monotonic)
+
+    def wake_reconcilers(self) -> None:
+        """Have the states of flow runs looked at now."""
+        self.job_states_wake.set()
+        self.scan_states_wake.set()
+        self.analysis_states_wake.set()

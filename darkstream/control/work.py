@@ -51,12 +51,13 @@ def lose_flow_run(wing: Wing, flow_run: str, reason: str) -> None:
 
 
 def find_leftover_places(wing: Wing) -> tuple[bytes, ...]:
-    """Directories where attempts whose end nobody told may have left part files.
+    """Directories where attempts may have left part files or chunks.
 
     Those below the destinations of libraries are left out.
     """
     untold = wing.catalog.jobs.untold_attempts()
-    return tuple(sorted({_place_of(attempt) for attempt in untold}))
+    places = {_place_of(attempt) for attempt in untold}
+    return tuple(sorted(places | {attempt.destination for attempt in untold}))
 
 
 def _place_of(attempt: UntoldAttempt) -> bytes:

@@ -15,6 +15,7 @@ from darkstream.dispatch.definitions import read_text
 from darkstream.dispatch.installation import Installation
 from darkstream.dispatch.schedules import Wish, compare, local_timezone, wishes_of
 from darkstream.errors import ServiceError
+from darkstream.model.analyses import AnalysisRun
 from darkstream.model.job import DispatchOrder
 from darkstream.model.library import Library, Scan
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _SCAN = "scan-library/control"
+_SETTLE = "settle/control"
+_ANALYZE = "analyze/control"
 _PAGE = 200
 """Most flow runs Prefect's API gives in one answer."""
 
@@ -61,8 +64,24 @@ class PrefectDispatcher:
             self._deployments.update(await Installation(client).install(read_text()))
 
     async def create_flow_run(self, order: DispatchOrder, catalog_uuid: str) -> str:
-        """Create the `convert` run of a dispatch and return its id; the same run when repeated."""
+        """Create the run of a dispatch and return its id; the same run when repeated.
+
+        That is one of `convert`, or of `encode-chunks` where it helps with a film. The run of a
+        batch gets tags of its jobs when it has done them: Prefect puts each tag of a flow run into
+        every event of its tasks, so that a batch's cost would grow with its square.
+        """
         jobs = order.jobs
+        if order.film is not None:
+            return await self._create(
+                f"encode-chunks/{order.pool}",
+                {
+                    "name": f"help with job {order.film}",
+                    "parameters": {"dispatch": order.id},
+                    "idempotency_key": f"chunks-{catalog_uuid}-{order.id}",
+                    "work_queue_name": order.queue,
+                    "tags": [f"job-{order.film}"],
+                },
+            )
         return await self._create(
             f"convert/{order.pool}",
             {
@@ -70,19 +89,47 @@ class PrefectDispatcher:
                 "parameters": {"dispatch": order.id},
                 "idempotency_key": f"convert-{catalog_uuid}-{order.id}",
                 "work_queue_name": order.queue,
-                "tags": [f"job-{job}" for job in jobs],
+                "tags": [f"job-{job}" for job in jobs] if len(jobs) == 1 else [],
             },
         )
 
     async def create_scan_run(self, scan: Scan, catalog_uuid: str) -> str:
-        """Create the `scan-library` run of a scan and return its id; the same when repeated."""
+        """Create the `scan-library` run of a scan and return its id; the same when repeated.
+
+        Prefect remembers keys for ever, and a number comes again once its library is removed.
+        """
         return await self._create(
             _SCAN,
             {
                 "name": f"{'dry run of' if scan.dry_run else 'scan'} {scan.library}",
                 "parameters": {"scan": scan.id},
-                "idempotency_key": f"scan-{catalog_uuid}-{scan.id}-{scan.attempts}",
+                "idempotency_key": f"scan-{catalog_uuid}-{scan.id}-{scan.attempts}-{_when(scan)}",
                 "tags": [f"library-{scan.library}"],
+            },
+        )
+
+    async def create_settle_run(self, key: str, catalog_uuid: str) -> str:
+        """Create the `settle` run of a key and return its id; the same when repeated."""
+        return await self._create(
+            _SETTLE,
+            {
+                "name": "put originals and results where they belong",
+                "parameters": {},
+                "idempotency_key": f"settle-{catalog_uuid}-{key}",
+            },
+        )
+
+    async def create_analysis_run(self, analysis: AnalysisRun, catalog_uuid: str) -> str:
+        """Create the `analyze` run of an analysis and return its id; the same when repeated."""
+        turn = f"{analysis.attempts + analysis.releases}-{_when(analysis)}"
+        return await self._create(
+            _ANALYZE,
+            {
+                "name": f"analyze {analysis.paths[0]}"
+                + (f" and {more} more" if (more := analysis.path_count - 1) else ""),
+                "parameters": {"analysis": analysis.id},
+                "idempotency_key": f"analysis-{catalog_uuid}-{analysis.id}-{turn}",
+                "tags": [f"analysis-{analysis.id}"],
             },
         )
 
@@ -212,3 +259,8 @@ def _gone_is_fine() -> Iterator[None]:
         yield
     except ObjectNotFound:
         _log.info("schedule_gone")
+
+
+def _when(one: Scan | AnalysisRun) -> str:
+    """When it was asked for, to the microsecond."""
+    return f"{one.created.timestamp():.6f}"

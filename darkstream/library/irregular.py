@@ -32,6 +32,8 @@ class Irregular:
     path: bytes
     reason: str
     size: int = 0
+    unreadable: bool = False
+    """Whether it is, or may hold, what would have been a source if it could be read."""
 
     def line(self) -> ReportLine:
         """The report's line of it: skipped, without a job."""
@@ -53,7 +55,8 @@ class Irregular:
 
 def unreadable_directory(path: bytes, error: OSError) -> Irregular:
     """A directory that could not be listed; what was known below it is not gone."""
-    return Irregular(path, f"the directory cannot be read: {cause(error)}")
+    reason = f"the directory cannot be read: {cause(error)}"
+    return Irregular(path, reason, unreadable=True)
 
 
 def cause(error: OSError) -> str:

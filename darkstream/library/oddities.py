@@ -52,7 +52,7 @@ class Oddities:
         for row in [row for row in contents.rows if directory + len(row[0]) > _PATH_MAX]:
             contents.rows.remove(row)
             reason = irregular.too_long(directory + len(row[0]), _PATH_MAX)
-            yield Irregular(join(path, row[0]), reason, row[1])
+            yield Irregular(join(path, row[0]), reason, row[1], unreadable=True)
 
     def _reason(self, descriptor: int, path: bytes, name: bytes) -> str | None:
         """Why an entry that is neither file nor directory is left out; None: nobody misses it."""

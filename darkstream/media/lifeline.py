@@ -7,11 +7,15 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Literal
 
 import structlog
 
 _log = structlog.get_logger(__name__)
 
+IoTurn = Literal["lowest", "idle"]
+"""At the disk: after all others of its class, or only while nobody else wants it (ionice(1))."""
+_IO_TURNS = {"lowest": (b"-c", b"2", b"-n", b"7"), "idle": (b"-c", b"3")}
 _WATCH = b'read -r _; kill -s KILL -- "-$1"'
 """Waits for the end of the pipe on its standard input, which is our end; dash knows no -KILL --."""
 
@@ -28,6 +32,22 @@ def guard(
     if setpriv := _program("setpriv"):
         return [setpriv, b"--pdeathsig", b"KILL", b"--", *command], False
     return command, True
+
+
+def stand_back(argv: Sequence[bytes], nice: int, ionice: IoTurn | None) -> list[bytes]:
+    """The command behind what lets others go first; without a program for it, it does not."""
+    command = list(argv)
+    if ionice is not None and (program := _program("ionice")):
+        command = [program, *_IO_TURNS[ionice], b"--", *command]
+    if nice and (program := _program("nice")):
+        command = [program, b"-n", b"%d" % nice, b"--", *command]
+    return command
+
+
+def find_missing(*, nice: bool, ionice: bool) -> list[str]:
+    """Which of the programs that are wanted are not here."""
+    wanted = {"nice": nice, "ionice": ionice}
+    return [name for name, is_wanted in wanted.items() if is_wanted and _program(name) is None]
 
 
 class Lifeline:

@@ -7,13 +7,13 @@ from fractions import Fraction
 
 from darkstream.errors import SourceError, SourceRejected, VerificationFailed
 from darkstream.media.damage import LEAST_SHARE
-from darkstream.media.manifests import Track
 from darkstream.media.probe import Prober
+from darkstream.media.tracks import Track
 from darkstream.model.base import Frozen
 from darkstream.model.encoded import Encoded
 from darkstream.model.media import Finding, Severity, VideoStream
 from darkstream.model.plan import EncodePlan, VideoEncode
-from darkstream.planning.picture import display_size
+from darkstream.planning.picture import display_size, make_square
 
 _LEAST_TOLERANCE = Fraction(1, 20)
 _RELATIVE_TOLERANCE = Fraction(1, 200)
@@ -51,8 +51,8 @@ def measure_tracks(tracks: tuple[Track, ...]) -> Measured:
     return Measured(
         duration=video[0].duration,
         pictures=tuple((track.width or 0, track.height or 0) for track in video),
-        audio=len(tracks) - len(video),
-        subtitles=0,
+        audio=sum(track.kind == "audio" for track in tracks),
+        subtitles=sum(track.kind == "text" for track in tracks),
     )
 
 
@@ -74,10 +74,12 @@ def check_streams(plan: EncodePlan, encoded: Encoded, measured: Measured) -> Non
         if want != got:
             raise VerificationFailed(f"the output holds {got} {kind} streams instead of {want}")
     for rendition, size in zip(plan.renditions, measured.pictures, strict=True):
-        if isinstance(rendition, VideoEncode) and size != (rendition.width, rendition.height):
+        if not isinstance(rendition, VideoEncode):
+            continue
+        width, height = map(round, make_square(rendition.width, rendition.height, rendition.sar))
+        if size != (width, height):
             raise VerificationFailed(
-                f"the output shows {size[0]}x{size[1]} instead of"
-                f" {rendition.width}x{rendition.height}"
+                f"the output shows {size[0]}x{size[1]} instead of {width}x{height}"
             )
 
 

@@ -9,6 +9,7 @@ import stat
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,8 @@ from darkstream.media.process import Servant, shell_quote
 from darkstream.media.sandbox import Sandbox
 from darkstream.model.media import MediaInfo
 from darkstream.model.paths import display
+from darkstream.model.survey import Hdr10Plus, PictureTimes, Survey
+from darkstream.observe.cancel import CancelToken
 from darkstream.settings import MediaSettings
 
 _FILES_A_CHILD = 200
@@ -76,27 +79,73 @@ class Prober:
         where there is nothing DarkStream could convert; ToolMissing where the prober itself cannot
         run here.
         """
+        try:
+            return MediaInfo.model_validate(self._look(path, b"probe").get("media"))
+        except ValidationError as error:
+            raise SourceRejected(f"the prober could make no sense of {display(path)}") from error
+
+    def survey(self, path: bytes, cancel: CancelToken | None = None) -> Survey:
+        """What all packets of a file say: it is read from its beginning to its end.
+
+        Raises as `probe`, and what the token was given. Other threads wait for it.
+        """
+        alive = None if cancel is None else cancel.check
+        try:
+            return Survey.model_validate(self._look(path, b"survey", alive).get("survey"))
+        except ValidationError as error:
+            raise SourceRejected(f"the prober could make no sense of {display(path)}") from error
+
+    def list_hdr10plus(
+        self, path: bytes, index: int, cancel: CancelToken | None = None
+    ) -> Hdr10Plus:
+        """HDR10+ data of the stream with that index: the file is read from begin to end.
+
+        Raises as `probe`, and what the token was given. Other threads wait for it.
+        """
+        alive = None if cancel is None else cancel.check
+        wish = b"hdr10plus:%d" % index
+        try:
+            return Hdr10Plus.model_validate(self._look(path, wish, alive).get("hdr10plus"))
+        except ValidationError as error:
+            raise SourceRejected(f"the prober could make no sense of {display(path)}") from error
+
+    def list_times(
+        self, path: bytes, index: int, cancel: CancelToken | None = None
+    ) -> PictureTimes:
+        """When the pictures of the stream with that index are shown: the file is read to its end.
+
+        Raises as `probe`, and what the token was given. Other threads wait for it.
+        """
+        alive = None if cancel is None else cancel.check
+        try:
+            found = self._look(path, b"times:%d" % index, alive).get("times")
+            return PictureTimes.model_validate(found)
+        except ValidationError as error:
+            raise SourceRejected(f"the prober could make no sense of {display(path)}") from error
+
+    def _look(
+        self, path: bytes, wish: bytes, alive: Callable[[], None] | None = None
+    ) -> dict[str, Any]:
         descriptor = _open(path)
         try:
             with self._lock:
-                answer = self._ask(descriptor, path)
+                answer = self._ask(descriptor, path, wish, alive)
         finally:
             os.close(descriptor)
         if "refused" in answer:
             raise SourceRejected(answer["refused"])
-        try:
-            return MediaInfo.model_validate(answer.get("media"))
-        except ValidationError as error:
-            raise SourceRejected(f"the prober could make no sense of {display(path)}") from error
+        return answer
 
-    def _ask(self, descriptor: int, path: bytes) -> dict[str, Any]:
+    def _ask(
+        self, descriptor: int, path: bytes, wish: bytes, alive: Callable[[], None] | None
+    ) -> dict[str, Any]:
         """Ask the child; its death is the file's fault only if a fresh child dies of it too."""
         if self._files >= _FILES_A_CHILD:
             self._end()
         fresh = self._child is None
         peer = self._peer()
         try:
-            answer = _exchange(peer, descriptor)
+            answer = _exchange(peer, descriptor, wish, alive)
         except TimeoutError as error:
             self._end()
             raise SourceRejected(
@@ -106,7 +155,7 @@ class Prober:
             self._end()
             if fresh:
                 raise SourceRejected(f"the prober crashed on {display(path)}") from error
-            return self._ask(descriptor, path)
+            return self._ask(descriptor, path, wish, alive)
         except BaseException:
             self._end()
             raise
@@ -138,7 +187,7 @@ class Prober:
 
     def _command(self, descriptor: int) -> list[bytes]:
         python = os.path.realpath(sys.executable)
-        places = [*_find_package("av"), *_find_package("darkstream")]
+        places = [*find_package("av"), *find_package("darkstream")]
         code = _PROGRAM.format(
             paths=sorted({os.path.dirname(place) for place in places}),
             descriptor=descriptor,
@@ -158,7 +207,7 @@ class Prober:
             servant.end()
 
 
-def _find_package(name: str) -> list[str]:
+def find_package(name: str) -> list[str]:
     """The directories of a package, not imported here, and of the libraries its wheel brings."""
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
@@ -167,9 +216,13 @@ def _find_package(name: str) -> list[str]:
     return [*places, *filter(os.path.isdir, [place + ".libs" for place in places])]
 
 
-def _exchange(peer: socket.socket, descriptor: int) -> dict[str, Any]:
-    socket.send_fds(peer, [b"probe"], [descriptor])
-    (length,) = struct.unpack("!I", _receive(peer, 4))
+def _exchange(
+    peer: socket.socket, descriptor: int, wish: bytes, alive: Callable[[], None] | None
+) -> dict[str, Any]:
+    socket.send_fds(peer, [wish], [descriptor])
+    while not (length := struct.unpack("!I", _receive(peer, 4))[0]):
+        if alive is not None:
+            alive()
     if length > _ANSWER_BYTES:
         raise ValueError("an answer that long is no answer")
     answer = json.loads(_receive(peer, length))

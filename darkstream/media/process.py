@@ -25,8 +25,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import IO
 
-from darkstream.errors import ProcessFailed, ProcessKilled, ProcessTimeout
-from darkstream.media.lifeline import Lifeline, guard
+from darkstream.errors import OutputTooLarge, ProcessFailed, ProcessKilled, ProcessTimeout
+from darkstream.media.lifeline import IoTurn, Lifeline, guard, stand_back
+from darkstream.media.usage import add_missing, tree_seconds
 from darkstream.observe.cancel import CancelToken
 
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
@@ -46,13 +47,20 @@ _KEPT_VARIABLES = re.compile(
 
 @dataclass(frozen=True)
 class Limits:
-    """What a child may use; None: no limit. Seconds, bytes; `cpu_s` is summed over its threads."""
+    """What a child may use; None: no limit. Seconds, bytes; `cpu_s` is summed over its threads.
+
+    `nice` is added to our own niceness, `ionice` is its turn at the disk. `scope` are words before
+    the command that put it into a control group (cgroup.py).
+    """
 
     wall_s: float | None = None
     no_progress_s: float | None = None
     output_bytes: int | None = None
     memory_bytes: int | None = None
     cpu_s: int | None = None
+    nice: int = 0
+    ionice: IoTurn | None = None
+    scope: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,8 +107,8 @@ def run(
 
     `env` is its whole environment; None: ours without what could be a secret. Raises ProcessFailed
     on an exit code other than 0 (unless `check` is false), ProcessKilled where somebody else killed
-    it, ProcessTimeout at a limit, OSError where it cannot start, and what the cancel token was
-    given. However it ends, the child is dead then.
+    it, ProcessTimeout at a limit, OutputTooLarge at that of the output, OSError where it cannot
+    start, and what the cancel token was given. However it ends, the child is dead then.
     """
     if cancel is not None:
         cancel.check()
@@ -224,7 +232,8 @@ class _Child:
         """Start the child and the threads that read and reap it; runs in the spawner's thread."""
         self.begun = self.progressed = time.monotonic()
         limits = self.limits
-        command, exposed = guard(self.argv, memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s)
+        modest = stand_back([*limits.scope, *self.argv], limits.nice, limits.ionice)
+        command, exposed = guard(modest, memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s)
         self.process = process = _popen(command, subprocess.PIPE, env, pass_fds)
         try:
             self.lifeline = Lifeline(process.pid) if exposed else None
@@ -245,7 +254,9 @@ class _Child:
         _signal_group(self.process.pid, signal.SIGKILL)
         with self.reaping:
             _, status, usage = os.wait4(self.process.pid, 0)
-            self.cpu_s = usage.ru_utime + usage.ru_stime
+            told_s = usage.ru_utime + usage.ru_stime
+            self.cpu_s = max(told_s, self.cpu_s)
+            add_missing(self.cpu_s - told_s)
             self.code = self.process.returncode = os.waitstatus_to_exitcode(status)
             self.ended.set()
 
@@ -295,25 +306,26 @@ class _Child:
             if self.failure is not None:
                 raise self.failure
             if broken := self._broken_limit(time.monotonic()):
+                kind, why = broken
                 self.kill()
-                raise ProcessTimeout(
-                    f"{_name(self.argv)} was ended: {broken}\n{shell_quote(self.argv)}",
+                raise kind(
+                    f"{_name(self.argv)} was ended: {why}\n{shell_quote(self.argv)}",
                     argv=self.argv,
                     code=self.code or -signal.SIGKILL,
                     stderr=self._stderr(),
                 )
 
-    def _broken_limit(self, now: float) -> str | None:
+    def _broken_limit(self, now: float) -> tuple[type[ProcessTimeout], str] | None:
         limits, progress = self.limits, self.progress
         if limits.wall_s is not None and now - self.begun > limits.wall_s:
-            return f"it ran longer than {limits.wall_s:.0f} s"
+            return ProcessTimeout, f"it ran longer than {limits.wall_s:.0f} s"
         if limits.no_progress_s is not None and now - self.progressed > limits.no_progress_s:
-            return f"it made no progress for {limits.no_progress_s:.0f} s"
+            return ProcessTimeout, f"it made no progress for {limits.no_progress_s:.0f} s"
         if self.stderr_lines > _FLOOD_LINES:
-            return f"it printed more than {_FLOOD_LINES} messages"
+            return ProcessTimeout, f"it printed more than {_FLOOD_LINES} messages"
         size = progress.total_size if progress else None
         if limits.output_bytes is not None and (size or 0) > limits.output_bytes:
-            return f"its output grew past {limits.output_bytes} bytes"
+            return OutputTooLarge, f"its output grew past {limits.output_bytes} bytes"
         return None
 
     def kill(self) -> None:
@@ -323,6 +335,7 @@ class _Child:
         for signum, grace in ((signal.SIGTERM, _TERM_GRACE_S), (signal.SIGKILL, None)):
             with self.reaping:
                 if not self.ended.is_set():
+                    self.cpu_s = max(self.cpu_s, tree_seconds(self.process.pid))
                     _signal_group(self.process.pid, signum)
             self.ended.wait(grace)
         self._drain()

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -33,7 +33,12 @@ _NAMESPACES = tuple(
     b"--unshare-" + name for name in (b"ipc", b"pid", b"net", b"uts", b"cgroup-try")
 )
 _READ_ALL = (b"--cap-add", b"CAP_DAC_READ_SEARCH")
-_DEVICE_VARIABLES = re.compile(rb"(CUDA|NVIDIA|LIBVA|ONEVPL|MFX)_\w+")
+_DEVICE_FACTS = (
+    *(b"/sys/dev/char", b"/sys/devices", b"/sys/class/drm", b"/sys/bus/pci"),
+    *(b"/etc/vulkan", b"/etc/OpenCL", b"/usr/local/nvidia"),
+)
+"""Where drivers look for what a device is, and where containers have NVIDIA's libraries."""
+_DEVICE_VARIABLES = re.compile(rb"(CUDA|NVIDIA|LIBVA|ONEVPL|MFX|VK)_\w+|LD_LIBRARY_PATH")
 _ADVICE = "install bubblewrap (Debian: apt-get install bubblewrap) and allow user namespaces"
 
 
@@ -66,15 +71,20 @@ class Sandbox:
         read: Iterable[bytes] = (),
         write: Iterable[bytes] = (),
         devices: Iterable[bytes] = (),
+        variables: Mapping[bytes, bytes] | None = None,
     ) -> list[bytes]:
         """The command inside the cage; `read` and `write` are absolute paths it may use.
 
         They keep their names inside, so that a command is the same with and without the cage and
-        can be pasted into a shell.
+        can be pasted into a shell. `variables`: of its environment.
         """
         command = [os.fsencode(word) for word in argv]
+        told = dict(variables or {})
         if self.program is None:
-            return command
+            said = [b"%s=%s" % item for item in told.items()]
+            return [b"/usr/bin/env", *said, *command] if said else command
+        devices = list(devices)
+        facts = _existing(_DEVICE_FACTS) if devices else []
         sources = [*_program_paths(command[0]), *read]
         hidden = os.geteuid() == 0 and any(map(_is_closed_to_others, sources))
         return [
@@ -83,10 +93,11 @@ class Sandbox:
             *((*_NAMESPACES, *_READ_ALL) if hidden else (b"--unshare-all",)),
             # Without a bwrap between us and the tool, its CPU time reaches our accounts.
             *(b"--die-with-parent", b"--new-session", b"--as-pid-1"),
-            *_environment(),
+            *_environment(told),
             *(b"--proc", b"/proc", b"--dev", b"/dev", b"--tmpfs", b"/tmp"),
             *_binds(b"--ro-bind", [*_existing(_SYSTEM), *sources]),
             *_binds(b"--bind", write),
+            *_binds(b"--ro-bind", facts),
             *_binds(b"--dev-bind", devices),
             *(b"--chdir", b"/", b"--"),
             *command,
@@ -108,10 +119,10 @@ def _binds(option: bytes, paths: Iterable[bytes]) -> list[bytes]:
     return [word for path in paths for word in (option, path, path)]
 
 
-def _environment() -> list[bytes]:
-    """An empty environment but for what says which device to use."""
+def _environment(variables: Mapping[bytes, bytes]) -> list[bytes]:
+    """An empty environment but for these, and what says which device to use."""
     kept = {name: value for name, value in os.environb.items() if _DEVICE_VARIABLES.fullmatch(name)}
-    kept |= {b"PATH": b"/usr/bin:/bin", b"LANG": b"C.UTF-8"}
+    kept |= {b"PATH": b"/usr/bin:/bin", b"LANG": b"C.UTF-8", **variables}
     words = (word for item in kept.items() for word in (b"--setenv", *item))
     return [b"--clearenv", *words]
 

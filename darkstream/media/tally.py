@@ -20,6 +20,8 @@ _OUTPUT = re.compile(
 _MISSING = ("corrupt", "partial file", "truncat")
 _NOWHERE = "[null @"
 """The muxer that decoded data go to: it minds equal timestamps, which say nothing of damage."""
+_NO_DAMAGE = "Channel layout not supported by Flac"
+"""It keeps every channel all the same, in its order."""
 _EXAMPLES = 2
 _KEPT_LINES = 200
 
@@ -39,7 +41,7 @@ class Tally:
     def note(self, line: str) -> None:
         """Count one line of stderr."""
         found = _LEVEL.search(line)
-        if found is None or _NOWHERE in line:
+        if found is None or _NOWHERE in line or _NO_DAMAGE in line:
             return
         text, level = found["text"], found["level"]
         lost = _tells_of_loss(level, text)

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from darkstream.errors import VerificationFailed
+from darkstream.media.command.loudness import Listened
 from darkstream.media.damage import describe_damage, refuse_ruins
-from darkstream.media.decoding import MAX_PIXELS, Decoder
+from darkstream.media.decoding import MAX_PIXELS, Decoder, choose_threads
+from darkstream.media.dynamic_hdr import check_dynamic_hdr
 from darkstream.media.encode import mark_verified
-from darkstream.media.manifests import Track, directory_size, read_tracks
+from darkstream.media.loudness import hear, tell_loudness
+from darkstream.media.manifests import directory_size
 from darkstream.media.measure import check_duration, check_streams, measure_file, measure_tracks
 from darkstream.media.probe import Prober
 from darkstream.media.process import Completed, Limits
 from darkstream.media.sandbox import Sandbox
 from darkstream.media.tally import Tally
+from darkstream.media.tracks import Track, read_tracks
 from darkstream.model.capabilities import Capabilities
 from darkstream.model.encoded import Encoded, Verification
 from darkstream.model.media import Finding, MediaInfo
 from darkstream.model.plan import AbrPackage, EncodePlan, FilePackage, VideoCopy
+from darkstream.model.preset import Container
 from darkstream.observe.cancel import CancelToken
 
-_FORMATS = {
-    "mp4": "mov,mp4,m4a,3gp,3g2,mj2",
-    "m4a": "mov,mp4,m4a,3gp,3g2,mj2",
-    "mkv": "matroska,webm",
-    "webm": "matroska,webm",
+_ISO, _MATROSKA = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"
+_FORMATS: Mapping[Container, str] = {
+    "mp4": _ISO,
+    "mov": _ISO,
+    "m4a": _ISO,
+    "mkv": _MATROSKA,
+    "webm": _MATROSKA,
+    "ts": "mpegts",
+    "opus": "ogg",
+    "mp3": "mp3",
+    "flac": "flac",
 }
 
 
@@ -45,13 +57,14 @@ def verify(
     in it, ProcessTimeout, and what the token was given. Copied packets that do not decode raise
     nothing: the answer says `damaged_source`.
     """
+    threads = threads or choose_threads(plan, encoded.frames)
     decoder = Decoder(capabilities, sandbox, limits, threads=threads, cancel=cancel)
     copied = _copies(plan)
     tracks = read_tracks(encoded.directory) if _is_abr(plan) else ()
     tally, done = decoder.decode(
         _sources(plan, encoded, tracks),
         reads=[encoded.directory],
-        formats=_format(plan),
+        formats=demuxers_of(plan),
         strict=not copied,
     )
     frames = _frames(plan, tally)
@@ -66,6 +79,8 @@ def verify(
     measured = measure_tracks(tracks) if tracks else measure_file(encoded, prober)
     check_streams(plan, encoded, measured)
     findings = check_duration(plan, encoded, measured)
+    check_dynamic_hdr(plan, encoded, prober, cancel)
+    heard = _hear(plan, encoded, tracks, decoder)
     mark_verified(encoded, os.path.dirname(encoded.directory))
     return Verification(
         frames=frames,
@@ -75,7 +90,8 @@ def verify(
         audio_streams=measured.audio,
         subtitle_streams=measured.subtitles,
         size=directory_size(encoded.directory),
-        findings=findings,
+        loudness=heard,
+        findings=(*findings, *tell_loudness(plan, heard or [None] * len(plan.audio))),
         wall_s=done.wall_s,
         cpu_s=done.cpu_s,
     )
@@ -113,17 +129,33 @@ def _is_abr(plan: EncodePlan) -> bool:
     return isinstance(plan.package, AbrPackage)
 
 
-def _format(plan: EncodePlan) -> str:
+def demuxers_of(plan: EncodePlan) -> str:
+    """ffmpeg's demuxers that read what a plan makes."""
     if isinstance(plan.package, FilePackage):
         return _FORMATS[plan.package.container]
     # The segments are opened by the playlist's demuxer, under the same list.
-    return "hls,mov,mp4,m4a,3gp,3g2,mj2"
+    return f"hls,{_ISO}"
 
 
 def _sources(plan: EncodePlan, encoded: Encoded, tracks: tuple[Track, ...]) -> list[bytes]:
     if _is_abr(plan):
-        return [os.path.join(encoded.directory, track.playlist.encode()) for track in tracks]
+        played = [track.playlist for track in tracks if track.kind in {"video", "audio"}]
+        return [os.path.join(encoded.directory, name.encode()) for name in played]
     return [os.path.join(encoded.directory, encoded.main)]
+
+
+def _hear(
+    plan: EncodePlan, encoded: Encoded, tracks: tuple[Track, ...], decoder: Decoder
+) -> tuple[float | None, ...]:
+    """The loudness of what is published, where the plan demands one."""
+    if not any(track.loudness for track in plan.audio):
+        return ()
+    first = len(plan.renditions) if _is_abr(plan) else 0
+    places = [
+        Listened(first + n, "a:0") if _is_abr(plan) else Listened(0, f"a:{n}")
+        for n in range(len(plan.audio))
+    ]
+    return hear(places, _sources(plan, encoded, tracks), decoder, formats=demuxers_of(plan))
 
 
 def _copies(plan: EncodePlan) -> bool:

@@ -10,6 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 JobId = NewType("JobId", int)
 LibraryId = NewType("LibraryId", int)
 ScanId = NewType("ScanId", int)
+BatchId = NewType("BatchId", int)
+AnalysisId = NewType("AnalysisId", int)
 FileId = NewType("FileId", int)
 DispatchId = NewType("DispatchId", int)
 NodeName = NewType("NodeName", str)

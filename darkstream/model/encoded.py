@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from darkstream.model.base import Frozen, Rational
 from darkstream.model.media import Finding
+from darkstream.model.preset import Metric
 
 
 class StreamTally(Frozen):
@@ -14,6 +19,58 @@ class StreamTally(Frozen):
     packets: int
     frames: int
     errors: int
+
+
+class Gain(Frozen):
+    """How a track reaches its loudness: LUFS and dBTP as measured, dB to add.
+
+    `limited`: peaks above the allowed true peak are held down.
+    """
+
+    integrated: float
+    true_peak: float
+    gain_db: float
+    limited: bool = False
+
+
+class ChunkFile(Frozen):
+    """One rendition of a chunk: a file beside its record."""
+
+    name: Annotated[str, Field(pattern=r"^[0-9a-z][0-9a-z.-]{0,63}$")]
+    size: int
+    blake3: str
+
+
+class EncodedChunk(Frozen):
+    """One chunk, encoded and checked: a file a rendition, in the plan's order.
+
+    `source` is what was read of the main video for it.
+    """
+
+    index: int
+    files: tuple[ChunkFile, ...]
+    source: StreamTally
+    command: str
+    wall_s: float
+    cpu_s: float
+
+
+class Assembled(Frozen):
+    """The video of a film whose chunks were joined: a file a rendition, absolute paths.
+
+    `pictures` in each of them; `cpu_s` and `wall_s` of all chunks and of the joining; `encoded` of
+    so many chunks this attempt encoded itself, `helped` others meanwhile.
+    """
+
+    files: tuple[bytes, ...]
+    pictures: int
+    source: StreamTally
+    chunks: int
+    encoded: int
+    helped: int = 0
+    command: str
+    wall_s: float
+    cpu_s: float
 
 
 class Encoded(Frozen):
@@ -29,6 +86,12 @@ class Encoded(Frozen):
     source: tuple[StreamTally, ...]
     decode_errors: int
     findings: tuple[Finding, ...]
+    gains: tuple[Gain | None, ...] = ()
+    """What was done for the loudness of each audio track of the plan; empty: of none."""
+    without_dolby_vision: bool = False
+    """Whether it was left out against the plan, as some of the source's pictures have none."""
+    hdr10plus: str | None = None
+    """Digest of the HDR10+ data of all pictures, as the output must have them; None: none."""
     outgrown: bool = False
     """Whether it was ended because it could not become as small as the plan demands."""
     reused: bool = False
@@ -37,6 +100,19 @@ class Encoded(Frozen):
     log: str
     wall_s: float
     cpu_s: float
+
+
+class Score(Frozen):
+    """How alike a rendition's pictures are to those its encoder was given, and what was wished.
+
+    `whole`: all of them were compared, not those of places spread over a long film.
+    """
+
+    rendition: str
+    metric: Metric
+    score: float
+    target: float
+    whole: bool
 
 
 class Verification(Frozen):
@@ -53,10 +129,21 @@ class Verification(Frozen):
     audio_streams: int
     subtitle_streams: int
     size: int
+    loudness: tuple[float | None, ...] = ()
+    """LUFS of each audio track whose loudness the plan demands, as published."""
+    quality: tuple[Score, ...] = ()
+    """Of each rendition that has a target."""
     findings: tuple[Finding, ...] = ()
     damaged_source: bool = False
     wall_s: float
     cpu_s: float
+
+
+class MadeCompanion(Frozen):
+    """A file or directory that goes beside the output: `path` absolute, `suffix` of its name."""
+
+    suffix: str
+    path: bytes
 
 
 class Presentation(Frozen):
@@ -68,3 +155,4 @@ class Presentation(Frozen):
     """Relative to `path`; None: `path` is the file itself."""
     files: int
     size: int
+    companions: tuple[MadeCompanion, ...] = ()

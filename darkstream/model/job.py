@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from pydantic import Field
+
 from darkstream.model.base import (
     ContentId,
     DispatchId,
@@ -19,7 +21,10 @@ from darkstream.model.base import (
     ScanId,
 )
 from darkstream.model.media import Finding
+from darkstream.model.plan import Target
 from darkstream.model.preset import Preset
+from darkstream.model.replacement import FileNow, InPlace, Replacement, ReplacementInfo
+from darkstream.model.work import Work
 
 
 class JobStatus(StrEnum):
@@ -43,6 +48,10 @@ class JobStatus(StrEnum):
 DecisionName = Literal["convert", "remux", "skip", "reject"]
 
 
+IfFailed = Literal["stop", "go-on"]
+"""What a job does when one that it comes after fails, is rejected or is cancelled."""
+
+
 class OutputFile(Frozen):
     """One published file: path relative to the destination."""
 
@@ -62,7 +71,7 @@ class Outcome(Frozen):
     reason: str = ""
     findings: tuple[Finding, ...] = ()
     source_gone: bool = False
-    """There was no source: the next scan that meets it there makes a job again."""
+    """There was no source, or it was in use: the next scan that meets it makes a job again."""
     outputs: tuple[OutputFile, ...] = ()
     presentation: bytes | None = None
     """What to open first: the single file, or the HLS master playlist."""
@@ -72,6 +81,12 @@ class Outcome(Frozen):
     cpu_s: float = 0.0
     reused: JobId | None = None
     """The job whose result was linked or copied instead of encoding again."""
+    shared: bool = False
+    """It was left alone because others use it: looked at anew once it was touched."""
+    replacement: Replacement | None = None
+    """What took the place of the source, or waits to be approved."""
+    placed: FileNow | None = None
+    """The result in the original's place; none while it waits."""
     media: dict[str, Any] | None = None
     plan: dict[str, Any] | None = None
     verification: dict[str, Any] | None = None
@@ -88,6 +103,8 @@ class Progress(Frozen):
     fps: float | None = None
     speed: float | None = None
     eta_s: float | None = None
+    finished_chunks: int = 0
+    """By this attempt: no later one encodes them again."""
 
 
 class Job(Frozen):
@@ -102,12 +119,18 @@ class Job(Frozen):
     preset: str
     destination: str
     library: str | None = None
+    batch: str | None = None
     scan: ScanId | None = None
     pool: Literal["cpu", "gpu"]
     queue: Literal["urgent", "normal", "bulk"]
     priority: Priority
     created: datetime
     not_before: datetime | None = None
+    after: tuple[JobId, ...] = ()
+    """The jobs that had to end before this one begins."""
+    if_failed: IfFailed = "stop"
+    waits_for: tuple[JobId, ...] = ()
+    """Those of them that have not ended."""
     started: datetime | None = None
     ended: datetime | None = None
     attempts: int = 0
@@ -126,6 +149,17 @@ class Job(Frozen):
     wall_s: float | None = None
     cpu_s: float | None = None
     reused: JobId | None = None
+    replacement: ReplacementInfo | None = None
+    """Where results take the place of their originals: where that stands."""
+
+
+class Hint(Frozen):
+    """What reached a target in earlier jobs of the same library: where a search may begin."""
+
+    rendition: str
+    encoder: str
+    target: Target
+    quality: float
 
 
 class Claim(Frozen):
@@ -142,6 +176,11 @@ class Claim(Frozen):
     """Absolute path of the destination directory."""
     preset: Preset
     library: LibraryId | None = None
+    in_place: InPlace | None = None
+    """The result takes the place of the original below `destination`, which is the root."""
+    quarantine: bytes | None = None
+    """Relative to the root: where an earlier attempt began to replace; to be settled first."""
+    hints: tuple[Hint, ...] = ()
     heartbeat_s: float
     lease_s: float
 
@@ -171,33 +210,41 @@ class PublishTarget(Frozen):
     replaces: tuple[str, ...] = ()
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class ReportLine(Frozen):
     """One line of the report: one file that was met."""
 
     source: str
-    source_b64: str | None = None
+    source_b64: str | None = Field(None, exclude_if=_is_none)
+    """Only in the line of a name that is not UTF-8; `outputs_b64` likewise."""
     decision: DecisionName
     status: Literal["done", "failed", "skipped", "rejected", "cancelled", "planned"]
     """`planned`: a dry run; `output_bytes` is then the estimate."""
     reason: str
     findings: tuple[Finding, ...] = ()
     outputs: tuple[str, ...] = ()
-    outputs_b64: tuple[str, ...] | None = None
+    outputs_b64: tuple[str, ...] | None = Field(None, exclude_if=_is_none)
     source_bytes: int
     output_bytes: int
     wall_s: float
     cpu_s: float
     attempts: int
     job: JobId | None
+    work: Work | None = Field(None, exclude_if=_is_none)
+    """Only in a dry run: what the plan has to do."""
 
 
 class DispatchOrder(Frozen):
-    """One flow run to create: which jobs, where."""
+    """One flow run to create: which jobs, where; or which job's `film` it helps with."""
 
     id: DispatchId
     pool: Literal["cpu", "gpu"]
     queue: Literal["urgent", "normal", "bulk"]
-    jobs: tuple[JobId, ...]
+    jobs: tuple[JobId, ...] = ()
+    film: JobId | None = None
 
 
 class ContentKey(Frozen):

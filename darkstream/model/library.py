@@ -9,6 +9,7 @@ from pydantic import Field
 
 from darkstream.model.base import Frozen, LibraryId, NodeName, ScanId
 from darkstream.model.preset import Preset
+from darkstream.model.replacement import InPlace
 from darkstream.model.source import ChangeHint
 
 _EXTENSIONS = (
@@ -38,6 +39,12 @@ class Library(Frozen):
     schedule: str | None = None
     """Cron, five fields, in the server's time zone."""
     priority: int = 50
+    in_place: InPlace | None = None
+    """Where results take the place of their originals: how. Else no original is ever touched."""
+    quarantined_bytes: int | None = None
+    """What originals that were replaced, and results that wait, take; only where one is shown."""
+    waiting: int | None = None
+    """Results that wait to be approved; only where one is shown."""
     created: datetime
 
 

@@ -65,7 +65,26 @@ class ContentLight(Frozen):
     max_fall: int
 
 
+class DolbyVision(Frozen):
+    """What a Dolby Vision stream says of itself (its configuration record, or its first picture).
+
+    `compatibility` is what players without Dolby Vision see: 0 nothing that makes sense, 1 HDR10,
+    2 SDR, 4 HLG, 6 the HDR10 of a Blu-ray disc; None: it does not say.
+    """
+
+    profile: int | None = None
+    compatibility: int | None = None
+    enhancement: bool = False
+    """Whether a second layer is in the stream."""
+    letterboxed: bool = False
+    """Whether the data of the first picture count the pixels of black bars."""
+    declared: bool = True
+    """Whether the container holds a record of it; without one players do not look for it."""
+
+
 Hdr = Literal["none", "hdr10", "hdr10plus", "hlg", "dolby_vision"]
+DynamicHdr = Literal["dolby_vision", "hdr10plus"]
+"""Data for single scenes, beside HDR pictures."""
 FieldOrder = Literal["progressive", "tff", "bff", "unknown"]
 
 
@@ -97,6 +116,18 @@ class Stream(Frozen):
     disposition: Disposition = Disposition()
 
 
+class Crop(Frozen):
+    """The part of a coded picture that holds something: even pixels from its top left corner.
+
+    Coded pictures are neither turned nor made square.
+    """
+
+    width: int
+    height: int
+    x: int
+    y: int
+
+
 class VideoStream(Stream):
     """One real video stream (cover pictures are `Attachment`s).
 
@@ -121,9 +152,15 @@ class VideoStream(Stream):
     field_order: FieldOrder = "unknown"
     colour: Colour = Colour()
     hdr: Hdr = "none"
-    dolby_vision_profile: int | None = None
+    dolby_vision: DolbyVision | None = None
+    hdr10plus: bool = False
+    """Whether HDR10+ data are beside the pictures, those of Dolby Vision included."""
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
+    active: Crop | None = None
+    """What is left without black bars, where that was measured and there are some."""
+    captions: bool = False
+    """Whether CEA-608 or -708 captions are inside the pictures."""
     decoded: bool = True
     """Whether the first frame could be decoded."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -16,9 +16,11 @@ from darkstream.model.base import (
     NodeName,
     Priority,
 )
-from darkstream.model.capabilities import Capabilities
+from darkstream.model.batch import Batch
+from darkstream.model.capabilities import Capabilities, Gpu
 from darkstream.model.job import (
     ContentKey,
+    IfFailed,
     JobStatus,
     Outcome,
     Progress,
@@ -26,7 +28,24 @@ from darkstream.model.job import (
     ReportLine,
 )
 from darkstream.model.library import Candidate, DirectoryListing, SampledFile
+from darkstream.model.node import Hours, PauseKind
 from darkstream.model.preset import Preset
+from darkstream.model.replacement import (
+    FileNow,
+    InPlace,
+    Replacement,
+    ReplacementAction,
+    ReplacementState,
+)
+from darkstream.model.work import Work
+
+_MOST = 2**63 - 1
+"""What a database holds in an integer."""
+MOST_FILES = 100_000
+MOST_BEFORE = 1000
+"""Files of one addition to a batch, and jobs that one may come after."""
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+"""What people may call a library or a batch."""
 
 
 class SubmitJob(Frozen):
@@ -38,21 +57,71 @@ class SubmitJob(Frozen):
     destination: str | None = Field(None, description="Absolute directory; default: the source's.")
     destination_b64: str | None = Field(None, description="The same where it is not UTF-8.")
     source_bytes: int | None = Field(
-        None, ge=0, description="Its size, where known: small ones share a flow run."
+        None, ge=0, le=_MOST, description="Its size, where known: small ones share a flow run."
     )
     priority: Priority = 50
     at: datetime | None = Field(None, description="Do not start before (with time zone).")
+    after: tuple[Annotated[JobId, Field(ge=1, le=_MOST)], ...] = Field(
+        (), max_length=MOST_BEFORE, description="Begin once these jobs have ended."
+    )
+    if_failed: IfFailed = Field(
+        "stop", description="When one of them does not succeed: be cancelled, or begin anyway."
+    )
     flow_run: str | None = Field(None, description="The Prefect flow run that works on it itself.")
+
+
+class BatchFile(Frozen):
+    """One file to convert; `folder` where it was found in one that was asked for."""
+
+    source: str | None = Field(None, description="Absolute path.")
+    source_b64: str | None = Field(None, description="The path as base64 where it is not UTF-8.")
+    source_bytes: int | None = Field(
+        None, ge=0, le=_MOST, description="Its size, where known: small ones share a flow run."
+    )
+    folder: str | None = Field(
+        None,
+        description="The result lies as deep below the destination as the file below this; "
+        "a file that is itself a result is left out.",
+    )
+    folder_b64: str | None = Field(None, description="The same where it is not UTF-8.")
+
+
+class AddToBatch(Frozen):
+    """Files for a batch. `preset` is a known name, or the whole preset."""
+
+    files: tuple[BatchFile, ...] = Field(min_length=1, max_length=MOST_FILES)
+    preset: str | Preset
+    destination: str | None = Field(None, description="Absolute directory; default: the source's.")
+    destination_b64: str | None = Field(None, description="The same where it is not UTF-8.")
+    priority: Priority = 50
+    at: datetime | None = Field(None, description="Do not start before (with time zone).")
+    after: tuple[Annotated[JobId, Field(ge=1, le=_MOST)], ...] = Field(
+        (), max_length=MOST_BEFORE, description="Begin once these jobs have ended."
+    )
+    if_failed: IfFailed = Field(
+        "stop", description="When one of those does not succeed: be cancelled, or begin anyway."
+    )
+
+
+class BatchAddition(Frozen):
+    """A batch with what was added to it."""
+
+    batch: Batch
+    added: int
+    left_out: int = Field(description="In work already, named twice, or results of conversions.")
 
 
 class AddLibrary(Frozen):
     """A library to remember; paths absolute."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    name: str = Field(pattern=NAME)
     root: str
     root_b64: str | None = None
-    destination: str
+    destination: str | None = Field(None, description="Where results go; not with `in_place`.")
     destination_b64: str | None = None
+    in_place: InPlace | None = Field(
+        None, description="Have results take the place of their originals, and how."
+    )
     preset: str | Preset
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
@@ -79,6 +148,11 @@ class NodeReport(Frozen):
     cores: int
     version: str
     work_free_bytes: int | None = None
+    hours: Hours | None = None
+    """When it works; None: always."""
+    gpus: tuple[Gpu, ...] = ()
+    gpu_sessions: int | None = None
+    """Encoding sessions that its GPUs have at once; None: as many as it has slots."""
 
 
 class Node(NodeReport):
@@ -87,6 +161,14 @@ class Node(NodeReport):
     name: NodeName
     live: bool
     seen: datetime
+    pause: PauseKind | None = None
+    """What people said, until they resume it."""
+    rest: PauseKind | None = None
+    """How it rests now: as people said, or softly outside of its hours; None: it takes work."""
+    changes: datetime | None = None
+    """When its hours begin or end next."""
+    running: int = 0
+    """Jobs it works on, and chunks of others' films."""
 
 
 class LeaseReport(Frozen):
@@ -105,10 +187,14 @@ class Heartbeat(Frozen):
 
 
 class HeartbeatAnswer(Frozen):
-    """Jobs to stop: somebody cancelled them, or they are not the sender's any more."""
+    """Jobs to stop: somebody cancelled them, or they are not the sender's any more.
+
+    `rest`: how the node is to rest from now on.
+    """
 
     cancel: tuple[JobId, ...] = ()
     lost: tuple[JobId, ...] = ()
+    rest: PauseKind | None = None
 
 
 class ClaimRequest(Frozen):
@@ -134,6 +220,8 @@ class PlanReport(Frozen):
     size: int
     media: dict[str, Any]
     plan: dict[str, Any]
+    work: Work | None = None
+    """What the plan has to do; None: nobody can tell."""
     refused: tuple[JobId, ...] = ()
     """Earlier jobs whose published files turned out to be gone or changed."""
 
@@ -162,6 +250,63 @@ class Commit(Frozen):
     outcome: Outcome
     content: ContentId | None = None
     key: ContentKey | None = None
+
+
+class ReplacementReport(Frozen):
+    """Where an attempt is about to replace its original; with `replacement`, at once."""
+
+    token: FencingToken
+    quarantine: bytes
+    replacement: Replacement | None = None
+
+
+class ReplacementOrder(Frozen):
+    """What is to be done with one replacement."""
+
+    job: JobId
+    root: bytes
+    quarantine: bytes
+    action: ReplacementAction
+    force: bool = False
+    replacement: Replacement | None = None
+    """As the catalog knows it; the journal in the quarantine is nearer to the truth."""
+
+
+class ReplacementOrders(Frozen):
+    """What is to be done now, oldest first; when these are done, more may be due."""
+
+    orders: tuple[ReplacementOrder, ...]
+
+
+class ReplacementEnd(Frozen):
+    """What became of an order; `state` is none where nothing changed, and `error` says why.
+
+    `file` is what a scan finds from now on, `replacement` what took whose place.
+    """
+
+    action: ReplacementAction
+    state: ReplacementState | None = None
+    error: str = ""
+    file: FileNow | None = None
+    replacement: Replacement | None = None
+
+
+class Undo(Frozen):
+    """Put originals back."""
+
+    force: bool = Field(False, description="Even where the result was changed since.")
+
+
+class Judge(Frozen):
+    """All results that wait, or those of one library."""
+
+    library: str | None = None
+
+
+class JobList(Frozen):
+    """Jobs for which something was asked for."""
+
+    jobs: tuple[JobId, ...]
 
 
 class Release(Frozen):
@@ -214,10 +359,27 @@ class Readiness(Frozen):
 
 
 class PresetInfo(Frozen):
-    """A preset the server knows."""
+    """A preset the server knows: its YAML, and whose it is; `problem`: why it cannot be used."""
 
     name: str
     description: str
+    place: Literal["shipped", "yours", "saved"]
+    problem: str | None = None
+    text: str
+
+
+class SavePreset(Frozen):
+    """A preset as YAML, to be kept as a template."""
+
+    text: str = Field(max_length=1 << 18)
+    replace: bool = False
+
+
+class PresetAnswer(Frozen):
+    """What a text would be as a preset, or why it is none."""
+
+    preset: Preset | None = None
+    problem: str | None = None
 
 
 class LibraryFile(Frozen):
@@ -255,7 +417,7 @@ class Announcement(Frozen):
 
 
 class GoOn(Frozen):
-    """Whether the scan should go on; false once somebody cancelled it."""
+    """Whether a scan or an analysis should go on; false once somebody cancelled it."""
 
     go_on: bool
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from datetime import UTC, datetime
-from typing import Any
-
-import httpx
-from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
+from typing import TYPE_CHECKING, Any
 
 from darkstream.errors import ServiceError, SettingsError
+
+if TYPE_CHECKING:
+    import httpx
 
 
 def deliver(
@@ -29,6 +29,8 @@ def deliver(
     followed. Raises ServiceError, whose text holds neither path, query nor secret of the address,
     and SettingsError for an address or a secret that cannot be used.
     """
+    import httpx
+
     address = _address(url)
     now = datetime.now(UTC)
     body = json.dumps(
@@ -58,6 +60,8 @@ def check_webhook(url: str, secret: str | None) -> None:
 
 
 def _address(url: str) -> httpx.URL:
+    import httpx
+
     try:
         address = httpx.URL(url)
     except httpx.InvalidURL as error:
@@ -71,6 +75,8 @@ def _signature(secret: str | None, id: str, now: datetime, body: str) -> dict[st
     headers = {"webhook-id": id, "webhook-timestamp": str(int(now.timestamp()))}
     if secret is None:
         return headers
+    from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
+
     try:
         # The library skips letters that are none of base64's: a mistyped secret would pass.
         b64decode(secret.removeprefix("whsec_"), validate=True)

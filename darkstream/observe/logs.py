@@ -58,8 +58,22 @@ class _PollingEnds(logging.Filter):
         return not (cancelled and "_handle_polling_task_done" in record.getMessage())
 
 
+class _GivenUp(logging.Filter):
+    """SQLAlchemy tells at ERROR that a task was cancelled while it gave its connection back.
+
+    It closes that connection, so the database rolls back; Prefect cancels such tasks as it stops.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leave those lines out alone."""
+        kind = record.exc_info[0] if record.exc_info else None
+        return kind is None or kind.__name__ != "CancelledError"
+
+
 _ENDINGS = _Endings()
 _POLLING_ENDS = _PollingEnds()
+_GIVEN_UP = _GivenUp()
+_POOL = "sqlalchemy.pool.impl.AsyncAdaptedQueuePool"
 _RUNS = ("prefect.task_runs", "prefect.flow_runs")
 
 
@@ -81,7 +95,6 @@ def configure(settings: Settings) -> None:
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -135,6 +148,7 @@ def _install(handler: logging.Handler, level: str) -> None:
     for name in _RUNS:
         logging.getLogger(name).addFilter(_ENDINGS)
     logging.getLogger("asyncio").addFilter(_POLLING_ENDS)
+    logging.getLogger(_POOL).addFilter(_GIVEN_UP)
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

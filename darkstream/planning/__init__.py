@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from darkstream.planning.estimates import estimate_bytes, estimate_seconds
+from darkstream.planning.estimates import estimate_bytes, estimate_seconds, estimate_work
 from darkstream.planning.fingerprint import fingerprint
 from darkstream.planning.naming import extension_of, output_candidates
 from darkstream.planning.plan import PLANNER, make_plan
@@ -14,6 +14,7 @@ __all__ = [
     "damage_note",
     "estimate_bytes",
     "estimate_seconds",
+    "estimate_work",
     "extension_of",
     "fingerprint",
     "make_plan",

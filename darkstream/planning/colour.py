@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from darkstream.model.media import Colour, VideoStream
+from typing import Literal
+
+from darkstream.model.media import Colour, DolbyVision, VideoStream
 from darkstream.model.preset import VideoRule
 
 BT709 = Colour(primaries="bt709", transfer="bt709", matrix="bt709", range="tv")
@@ -21,21 +23,48 @@ _UNKNOWN = {
 }
 """Matrices that nothing here converts, as people call them."""
 
+BaseLayer = Literal["none", "hdr10", "hlg"]
+_LAYERS: dict[str, BaseLayer] = {"smpte2084": "hdr10", "arib-std-b67": "hlg"}
+_COMPATIBLE: dict[int, BaseLayer] = {1: "hdr10", 2: "none", 4: "hlg", 6: "hdr10"}
+"""By Dolby Vision's compatibility id."""
+_PROPRIETARY = {10, 20}
+"""Profiles that may be IPT-PQ-c2, as 5 always is."""
+
+
+def base_layer(stream: VideoStream) -> BaseLayer | None:
+    """What is seen of a stream by who ignores its data for single scenes.
+
+    None: nothing that makes sense, as of Dolby Vision's own IPT-PQ-c2.
+    """
+    transfer = stream.colour.transfer
+    if stream.hdr == "hdr10plus":
+        return _LAYERS.get(transfer or "", "hdr10")
+    if stream.hdr != "dolby_vision":
+        return stream.hdr
+    said = stream.dolby_vision or DolbyVision()
+    if said.profile == 5 or (said.compatibility == 0 and said.profile in _PROPRIETARY):
+        return None
+    if transfer in _LAYERS:
+        return _LAYERS[transfer]
+    if said.compatibility in _COMPATIBLE:
+        return _COMPATIBLE[said.compatibility]
+    return "hdr10" if transfer is None else "none"
+
 
 def keeps_hdr(stream: VideoStream, rule: VideoRule) -> bool:
     """Whether the output stays HDR: the rule wants it, and 10 bit are there for it."""
-    return stream.hdr != "none" and rule.hdr == "keep" and rule.bit_depth != 8
+    return _is_hdr(stream) and rule.hdr == "keep" and rule.bit_depth != 8
 
 
 def must_tonemap(stream: VideoStream, rule: VideoRule) -> bool:
     """Whether the source is HDR and the output shall not be."""
-    return stream.hdr != "none" and not keeps_hdr(stream, rule)
+    return _is_hdr(stream) and not keeps_hdr(stream, rule)
 
 
 def output_depth(stream: VideoStream, rule: VideoRule) -> int:
-    """Bits a sample of the output: 8 or 10."""
+    """Bits a sample that the output should have: 8, 10 or 12."""
     if keeps_hdr(stream, rule):
-        return 10
+        return max(rule.bit_depth or 10, 10)
     if rule.bit_depth is not None:
         return rule.bit_depth
     return 10 if stream.bit_depth > 8 and not must_tonemap(stream, rule) else 8
@@ -65,10 +94,10 @@ def source_colour(stream: VideoStream) -> Colour:
         return Colour(
             primaries=colour.primaries, transfer=colour.transfer, matrix="gbr", range="pc"
         )
-    if stream.hdr != "none":
+    if _is_hdr(stream):
         return Colour(
             primaries=colour.primaries or "bt2020",
-            transfer=colour.transfer or ("arib-std-b67" if stream.hdr == "hlg" else "smpte2084"),
+            transfer="arib-std-b67" if base_layer(stream) == "hlg" else "smpte2084",
             matrix=colour.matrix or "bt2020nc",
             range=colour.range or "tv",
         )
@@ -96,6 +125,10 @@ def output_colour(stream: VideoStream, rule: VideoRule, *, shrinks: bool) -> Col
         matrix = "bt2020nc" if source.primaries == "bt2020" else "bt709"
         return source.model_copy(update={"range": "tv", "matrix": matrix})
     return source.model_copy(update={"range": "tv"})
+
+
+def _is_hdr(stream: VideoStream) -> bool:
+    return base_layer(stream) != "none"
 
 
 def _usual_primaries(matrix: str) -> str:

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import re
+
 from darkstream.errors import CapabilityMissing
 from darkstream.model.capabilities import Capabilities, Encoder
 from darkstream.model.preset import VideoRule
+from darkstream.planning.hardware import Need, choose_hardware, say_why_not
 from darkstream.planning.words import spoken
 
-_SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
-_NVENC = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
-_AUDIO = {"aac": "aac", "opus": "libopus", "flac": "flac", "mp3": "libmp3lame"}
-_NVENC_MIN_SIDE = 160
+_SOFTWARE = {
+    "h264": "libx264",
+    "hevc": "libx265",
+    "av1": "libsvtav1",
+    "vp9": "libvpx-vp9",
+    "vvc": "libvvenc",
+    "prores": "prores_ks",
+    "ffv1": "ffv1",
+}
+_AUDIO = {
+    "aac": "aac",
+    "opus": "libopus",
+    "ac3": "ac3",
+    "eac3": "eac3",
+    "flac": "flac",
+    "mp3": "libmp3lame",
+}
+_CROPPING_SINCE = (7, 1)
 
 
-def choose_video_encoder(
-    rule: VideoRule, capabilities: Capabilities, *, short_side: int
-) -> Encoder:
-    """The encoder for a rule: hardware where the rule and the picture's size allow it.
+def choose_video_encoder(rule: VideoRule, capabilities: Capabilities, need: Need) -> Encoder:
+    """The encoder for a rendition: hardware where the rule wants it and it was proved for such.
 
     Raises CapabilityMissing.
     """
-    if rule.hardware != "never" and short_side >= _NVENC_MIN_SIDE:
-        found = _proved(_NVENC.get(rule.codec), capabilities)
+    if rule.hardware != "never" and rule.chroma == "420":
+        found = choose_hardware(need, capabilities)
         if found is not None:
             return found
     if rule.hardware == "require":
+        why = (
+            say_why_not(need, capabilities)
+            if rule.chroma == "420"
+            else "they take 4:2:0 alone, not 'chroma: keep'"
+        )
         raise CapabilityMissing(
-            f"the preset demands a hardware encoder for {spoken(rule.codec)},"
-            " and this node has none that works"
+            f"the preset demands a hardware encoder for {spoken(rule.codec)}, and {why}"
         )
     return _require(_SOFTWARE[rule.codec], rule.codec, capabilities)
 
@@ -49,6 +68,16 @@ def _require(name: str, codec: str, capabilities: Capabilities) -> Encoder:
 
 def _proved(name: str | None, capabilities: Capabilities) -> Encoder | None:
     return next((encoder for encoder in capabilities.encoders if encoder.name == name), None)
+
+
+def crops_by_container(capabilities: Capabilities) -> bool:
+    """Whether this ffmpeg cuts what MP4's `clap` and Matroska's PixelCrop name: since 7.1.
+
+    Its pictures are then smaller than the coded ones that everything here is planned with, and
+    would be enlarged to them.
+    """
+    found = re.match(r"n?(\d+)\.(\d+)", capabilities.version)
+    return found is None or (int(found[1]), int(found[2])) >= _CROPPING_SINCE
 
 
 def require_filter(name: str, purpose: str, capabilities: Capabilities) -> None:

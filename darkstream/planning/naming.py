@@ -64,6 +64,15 @@ def output_candidates(
     return tuple(unique)
 
 
+def companion_candidates(output: bytes, extension: str, suffix: str) -> tuple[bytes, ...]:
+    """Names for what goes beside an output: of 'a/b.mp4', 'a/b-poster.jpg', 'a/b.2-poster.jpg' …"""
+    directory, name = os.path.split(output)
+    stem = name.removesuffix(f".{extension}".encode())
+    ends = [suffix.encode(), *(f".{number}{suffix}".encode() for number in range(2, 10))]
+    names = (_shorten(stem, _NAME_MAX - len(end)) + end for end in ends)
+    return tuple(os.path.join(directory, name) for name in names)
+
+
 def _suffixes(source_extension: bytes, job: int) -> Iterator[bytes]:
     yield b""
     yield source_extension[:20]

@@ -19,12 +19,27 @@ def display_size(stream: VideoStream) -> tuple[Fraction, Fraction]:
 
     The side that is stretched for viewing is stretched, so that no detail of the other is lost.
     """
-    width, height = Fraction(stream.width), Fraction(stream.height)
-    if stream.sar > 1:
-        width *= stream.sar
-    elif stream.sar > 0:
-        height /= stream.sar
+    width, height = make_square(stream.width, stream.height, stream.sar)
     return (height, width) if stream.rotation in {90, 270} else (width, height)
+
+
+def make_square(width: int, height: int, sar: Fraction) -> tuple[Fraction, Fraction]:
+    """The size of a picture whose pixels are stretched until they are square."""
+    if sar > 1:
+        return width * sar, Fraction(height)
+    return Fraction(width), height / sar if sar > 0 else Fraction(height)
+
+
+def coded_size(stream: VideoStream) -> Size:
+    """The pixels as they are, upright."""
+    turned = stream.rotation in {90, 270}
+    return (stream.height, stream.width) if turned else (stream.width, stream.height)
+
+
+def upright_sar(stream: VideoStream) -> Fraction:
+    """Width of a pixel by its height once the picture is upright."""
+    sar = stream.sar if stream.sar > 0 else Fraction(1)
+    return 1 / sar if stream.rotation in {90, 270} else sar
 
 
 def fit(size: tuple[Fraction, Fraction], box: Size) -> Size:

@@ -9,7 +9,13 @@ from darkstream.model.plan import VideoCopy, VideoEncode
 _READERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Codecs that keep it in a stream at the side, which their usual decoders pass over."""
 _CONTAINERS = {"webm", "mkv"}
-_ENCODERS = {"libvpx-vp9"}
+_PIXELS = {
+    ("libvpx-vp9", "webm"): (8, "yuva420p"),
+    ("libvpx-vp9", "mkv"): (8, "yuva420p"),
+    ("prores_ks", "mov"): (10, "yuva444p10le"),
+    ("prores_ks", "mkv"): (10, "yuva444p10le"),
+}
+"""By encoder and container: the transparent pixels it takes, and how many bits they have."""
 
 
 def stays_in_copy(stream: VideoStream, container: str) -> bool:
@@ -29,9 +35,10 @@ def reads_alpha(stream: VideoStream, capabilities: Capabilities) -> bool:
     return stream.alpha and (not hidden or alpha_decoder(stream, capabilities) is not None)
 
 
-def can_keep(encoder: str, container: str) -> bool:
-    """Whether an output can be transparent."""
-    return encoder in _ENCODERS and container in _CONTAINERS
+def transparent_pixels(encoder: str, container: str, depth: int) -> str | None:
+    """The pixel format that keeps it; None: an output so deep, of these, cannot be transparent."""
+    bits, pixels = _PIXELS.get((encoder, container), (0, None))
+    return pixels if depth <= bits else None
 
 
 def lost_alpha(
@@ -41,8 +48,12 @@ def lost_alpha(
     if stream is None or not stream.alpha:
         return ()
     for rendition in renditions:
-        if isinstance(rendition, VideoEncode) and not rendition.pix_fmt.startswith("yuva"):
+        if isinstance(rendition, VideoEncode) and not _is_transparent(rendition.pix_fmt):
             what = "it is shown on black" if rendition.flatten else "this node cannot read it"
             message = f"its transparency is not kept: {what}"
             return (Finding(code="transparency-lost", severity=Severity.ok, message=message),)
     return ()
+
+
+def _is_transparent(pix_fmt: str) -> bool:
+    return pix_fmt.startswith(("yuva", "ya", "bgra", "rgba", "gbrap"))

@@ -30,10 +30,15 @@ _PIECE_BYTES = 64 << 10
 
 
 def json_lines(lines: Iterable[BaseModel]) -> Iterator[bytes]:
-    """One JSON object a line, in pieces large enough to be worth a write."""
+    """One JSON object a line."""
+    return text_lines(line.model_dump_json() for line in lines)
+
+
+def text_lines(lines: Iterable[str]) -> Iterator[bytes]:
+    """Lines in pieces large enough to be worth a write."""
     piece = bytearray()
     for line in lines:
-        piece += line.model_dump_json().encode()
+        piece += line.encode()
         piece += b"\n"
         if len(piece) >= _PIECE_BYTES:
             yield bytes(piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -19,8 +20,13 @@ from darkstream.control.wing import Wing
 from darkstream.errors import DarkstreamError
 from darkstream.observe.redaction import redact_text
 from darkstream.server import (
+    routes_analyses,
+    routes_batches,
+    routes_films,
     routes_jobs,
     routes_libraries,
+    routes_presets,
+    routes_replacements,
     routes_scans,
     routes_state,
     routes_walk,
@@ -37,10 +43,17 @@ from darkstream.settings import Settings
 _ROUTERS = (
     routes_state.router,
     routes_jobs.router,
+    routes_batches.router,
+    routes_replacements.router,
     routes_libraries.router,
+    routes_presets.router,
     routes_scans.router,
+    routes_analyses.router,
     routes_work.router,
+    routes_films.router,
+    routes_replacements.worker_router,
     routes_walk.router,
+    routes_analyses.worker_router,
 )
 
 
@@ -69,7 +82,9 @@ def create_app(
     install_error_answers(app)
     prefect = None
     if make_dispatcher is None:
-        prefect = PrefectMount(settings, on_new_run=wing.runs_bell.ring)
+        prefect = PrefectMount(
+            settings, on_new_run=wing.runs_bell.ring, on_cancel=wing.wake_reconcilers
+        )
     if prefect is not None:
         app.router.routes.extend(prefect.routes())
         app.add_route("/", _to_prefect, include_in_schema=False)
@@ -81,6 +96,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        gc.freeze()  # what was imported stays: no collection is to look at it again
         async with AsyncExitStack() as stack:
             stack.callback(catalog.close)
             if prefect is not None:
@@ -115,6 +131,8 @@ def _open_catalog(settings: Settings) -> Catalog:
         # Workers could not renew while the server was away: their leases go on, and no encode is
         # repeated.
         catalog.leases.extend_all()
+        catalog.analyses.extend_all()
+        catalog.batches.settle()
     except DarkstreamError:
         raise
     except Exception as error:

@@ -11,12 +11,23 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic.json_schema import models_json_schema
 
 from darkstream import __version__
+from darkstream.model.analyses import (
+    AnalysisEnd,
+    AnalysisPulse,
+    AnalysisResults,
+    AnalysisWorker,
+    StartAnalysis,
+)
+from darkstream.model.film import ChunkEnd, ChunkPulse, ChunkRequest, NextChunk, OpenFilm
 from darkstream.model.library import ScanSummary
+from darkstream.model.node import PauseNode
 from darkstream.model.wire import (
     AddLibrary,
+    AddToBatch,
     ClaimRequest,
     Commit,
     Heartbeat,
+    Judge,
     Listings,
     NodeReport,
     PlanReport,
@@ -24,34 +35,55 @@ from darkstream.model.wire import (
     Problem,
     Reason,
     Release,
+    ReplacementEnd,
+    ReplacementReport,
     SampledFiles,
+    SavePreset,
     ScanKeepAlive,
     ScanLines,
     StartScan,
     SubmitJob,
     TargetRequest,
+    Undo,
 )
 from darkstream.server.examples import EXAMPLES
 
 _BODIES = (
     AddLibrary,
+    AddToBatch,
+    AnalysisEnd,
+    AnalysisPulse,
+    AnalysisResults,
+    AnalysisWorker,
+    ChunkEnd,
+    ChunkPulse,
+    ChunkRequest,
     ClaimRequest,
     Commit,
     Heartbeat,
+    Judge,
     Listings,
+    NextChunk,
     NodeReport,
+    OpenFilm,
+    PauseNode,
     PlanReport,
     Prioritise,
     Problem,
     Reason,
     Release,
+    ReplacementEnd,
+    ReplacementReport,
     SampledFiles,
+    SavePreset,
     ScanKeepAlive,
     ScanLines,
     ScanSummary,
+    StartAnalysis,
     StartScan,
     SubmitJob,
     TargetRequest,
+    Undo,
 )
 """Models that FastAPI does not see, because `requests.json_body` reads them."""
 

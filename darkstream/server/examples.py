@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 from pydantic import BaseModel
 
 from darkstream import __version__
+from darkstream.model.analyses import (
+    AnalysisEnd,
+    AnalysisOrder,
+    AnalysisProgress,
+    AnalysisPulse,
+    AnalysisResults,
+    AnalysisRun,
+    AnalysisWorker,
+    StartAnalysis,
+)
+from darkstream.model.analysis import Analysis, Interlacing, Picture
 from darkstream.model.base import (
+    AnalysisId,
+    BatchId,
     ContentId,
+    DispatchId,
     FencingToken,
     Fingerprint,
     JobId,
@@ -16,7 +31,21 @@ from darkstream.model.base import (
     NodeName,
     ScanId,
 )
+from darkstream.model.batch import Batch
 from darkstream.model.capabilities import Capabilities, Encoder
+from darkstream.model.film import (
+    ChunkAnswer,
+    ChunkClaim,
+    ChunkEnd,
+    ChunkLease,
+    ChunkPulse,
+    ChunkRequest,
+    ChunkTurn,
+    NextChunk,
+    OpenFilm,
+    SameFilm,
+)
+from darkstream.model.forecast import Finish, Forecast, Range
 from darkstream.model.job import (
     Claim,
     ContentKey,
@@ -40,11 +69,23 @@ from darkstream.model.library import (
     ScanOrder,
     ScanSummary,
 )
-from darkstream.model.preset import Preset
+from darkstream.model.media import Crop, MediaInfo, VideoStream
+from darkstream.model.node import NodeOrders, PauseNode
+from darkstream.model.preset import Preset, VideoRule
+from darkstream.model.replacement import (
+    FileNow,
+    InPlace,
+    KnownFile,
+    Replacement,
+    ReplacementState,
+)
 from darkstream.model.source import ChangeHint
 from darkstream.model.wire import (
     AddLibrary,
+    AddToBatch,
     Announcement,
+    BatchAddition,
+    BatchFile,
     Candidates,
     ClaimRequest,
     Commit,
@@ -53,6 +94,8 @@ from darkstream.model.wire import (
     Health,
     Heartbeat,
     HeartbeatAnswer,
+    JobList,
+    Judge,
     LeaseReport,
     LibraryFile,
     Listings,
@@ -60,19 +103,26 @@ from darkstream.model.wire import (
     NodeReport,
     Places,
     PlanReport,
+    PresetAnswer,
     PresetInfo,
     Prioritise,
     Problem,
     Readiness,
     Reason,
     Release,
+    ReplacementEnd,
+    ReplacementOrder,
+    ReplacementOrders,
+    ReplacementReport,
     SampledFiles,
+    SavePreset,
     ScanKeepAlive,
     ScanLines,
     StartScan,
     SubmitJob,
     TargetRequest,
     Targets,
+    Undo,
     WantedContent,
 )
 
@@ -84,6 +134,15 @@ _NODE = NodeName("den")
 _PROGRESS = Progress(step="encode", done=0.37, frame=1110, fps=52.5, speed=2.1, eta_s=36.0)
 
 _KEY = ContentKey(content=ContentId(_BLAKE3), fingerprint=Fingerprint(_BLAKE3))
+_FILM = SameFilm(
+    key=_KEY,
+    mark="5ed0b2a3c4f19687.mark",
+    hint=ChangeHint(size=2_097_152, mtime_ns=1_893_812_400_000_000_000, ctime_ns=0, inode=7),
+    sample="9f1c",
+)
+_CHUNK = ChunkLease(
+    dispatch=DispatchId(12), job=_JOB, leader=_TOKEN, number=4, token=FencingToken(1)
+)
 _OUTPUT = OutputFile(path=b"holiday.mp4", size=1_048_576, blake3=_BLAKE3)
 _HINT = ChangeHint(size=2_097_152, mtime_ns=1_893_812_400_000_000_000, ctime_ns=0, inode=7)
 _LIBRARY = Library(
@@ -94,6 +153,18 @@ _LIBRARY = Library(
     preset="web",
     schedule="0 3 * * *",
     created=_NIGHT,
+)
+_BATCH = Batch(
+    id=BatchId(2),
+    name="holiday",
+    status="running",
+    created=_NIGHT,
+    jobs=12,
+    counts={JobStatus.done: 3, JobStatus.running: 2, JobStatus.queued: 7},
+    done=0.31,
+    eta_s=540.0,
+    source_bytes=3_221_225_472,
+    output_bytes=1_073_741_824,
 )
 _REPORT = NodeReport(
     capabilities=Capabilities(
@@ -112,10 +183,62 @@ _REPORT = NodeReport(
     version=__version__,
 )
 
+_REPLACEMENT = Replacement(
+    job=_JOB,
+    root=b"/videos",
+    source=b"holiday.mkv",
+    target=b"holiday.mp4",
+    quarantine=b".darkstream-originals/42-9f1c03ab",
+    original=KnownFile(size=2_097_152, mtime_ns=1_893_812_400_000_000_000, inode=7, blake3=_BLAKE3),
+    result=KnownFile(size=1_048_576, mtime_ns=1_893_812_400_000_000_000, inode=8, blake3=_BLAKE3),
+    rule=InPlace(),
+)
+
+_FLOW_RUN = "5b9fbb3c-3a4f-4f37-9d0b-6a1b6a0e1c11"
+_ANALYSIS = Analysis(
+    source="/videos/holiday.mkv",
+    media=MediaInfo(
+        formats=("matroska", "webm"),
+        container="matroska",
+        size_bytes=2_097_152,
+        duration=Fraction(60),
+        video=(
+            VideoStream(
+                index=0,
+                codec="mpeg4",
+                width=720,
+                height=576,
+                sar=Fraction(16, 15),
+                pix_fmt="yuv420p",
+                bit_depth=8,
+                chroma="420",
+                average_rate=Fraction(25),
+            ),
+        ),
+        prober="17.0",
+    ),
+    bit_rate=279_620,
+    rate=Fraction(25),
+    variable_rate=False,
+    picture=Picture(
+        crop=Crop(width=720, height=432, x=0, y=72),
+        interlacing=Interlacing(scan="tff", tff=460),
+        places=10,
+    ),
+)
+
 EXAMPLES: tuple[BaseModel, ...] = (
     Health(version=__version__, uptime_s=12.5),
     Readiness(ready=False, reasons=("Prefect is still starting",)),
-    PresetInfo(name="web", description="H.264 and AAC in MP4, plays everywhere"),
+    Preset(name="tiny", description="As web, but smaller", video=VideoRule(quality=28)),
+    PresetInfo(
+        name="tiny",
+        description="As web, but smaller",
+        place="saved",
+        text="name: tiny\nextends: web\nvideo: {quality: 28}\n",
+    ),
+    SavePreset(text="name: tiny\nextends: web\nvideo: {quality: 28}\n"),
+    PresetAnswer(problem="preset: video.quality: Input should be a valid integer, not 'low'"),
     SubmitJob(source="/videos/holiday.mkv", preset="web", destination="/converted", at=_NIGHT),
     Prioritise(priority=90),
     Job(
@@ -133,6 +256,17 @@ EXAMPLES: tuple[BaseModel, ...] = (
         node=_NODE,
         progress=_PROGRESS,
     ),
+    AddToBatch(
+        files=(
+            BatchFile(source="/videos/holiday/day-1.mkv", folder="/videos/holiday"),
+            BatchFile(source="/videos/extra.mov", source_bytes=2_097_152),
+        ),
+        preset="web",
+        destination="/converted",
+        after=(JobId(41),),
+    ),
+    _BATCH,
+    BatchAddition(batch=_BATCH, added=12, left_out=1),
     AddLibrary(
         name="movies",
         root="/videos",
@@ -154,9 +288,27 @@ EXAMPLES: tuple[BaseModel, ...] = (
         jobs=20,
         jobs_ended=4,
     ),
-    ClaimRequest(node=_NODE, flow_run="5b9fbb3c-3a4f-4f37-9d0b-6a1b6a0e1c11"),
+    ClaimRequest(node=_NODE, flow_run=_FLOW_RUN),
     Heartbeat(node=_NODE, leases=(LeaseReport(job=_JOB, token=_TOKEN, progress=_PROGRESS),)),
     HeartbeatAnswer(cancel=(_JOB,)),
+    OpenFilm(token=_TOKEN, film=_FILM, done=(0, 1)),
+    NextChunk(token=_TOKEN, done=(0, 1, 2)),
+    ChunkTurn(number=3, finished=(5,), elsewhere=(4,)),
+    ChunkRequest(node=_NODE),
+    ChunkClaim(
+        job=_JOB,
+        leader=_TOKEN,
+        number=4,
+        token=FencingToken(1),
+        source=b"/videos/holiday.avi",
+        destination=b"/converted",
+        film=_FILM,
+        plan={},
+        heartbeat_s=1.5,
+    ),
+    ChunkPulse(node=_NODE, lease=_CHUNK),
+    ChunkAnswer(),
+    ChunkEnd(node=_NODE, lease=_CHUNK, outcome="done"),
     Commit(
         token=_TOKEN,
         outcome=Outcome(
@@ -174,6 +326,25 @@ EXAMPLES: tuple[BaseModel, ...] = (
     ),
     Release(token=_TOKEN, reason="the worker is shutting down"),
     _REPORT,
+    Forecast(
+        library="movies",
+        at=_NIGHT,
+        files=120,
+        new_files=20,
+        scan=ScanId(3),
+        source_bytes=400_000_000_000,
+        work_hours=Range(low=60.0, likely=80.0, high=110.0),
+        saved_bytes=Range(low=1.8e11, likely=2.2e11, high=2.6e11),
+        finish=Finish(
+            earliest=_NIGHT + timedelta(hours=30),
+            likely=_NIGHT + timedelta(hours=40),
+            latest=_NIGHT + timedelta(hours=55),
+        ),
+        nodes=(_NODE,),
+        guessed=0,
+    ),
+    PauseNode(kind="hard"),
+    NodeOrders(rest="soft"),
     Node(name=_NODE, live=True, seen=_NIGHT, **dict(_REPORT)),
     Claim(
         job=_JOB,
@@ -234,6 +405,48 @@ EXAMPLES: tuple[BaseModel, ...] = (
     GoOn(go_on=True),
     ScanKeepAlive(node=_NODE),
     Reason(reason="the flow process was killed"),
+    Undo(force=False),
+    Judge(library="movies"),
+    JobList(jobs=(_JOB,)),
+    ReplacementReport(token=_TOKEN, quarantine=_REPLACEMENT.quarantine, replacement=_REPLACEMENT),
+    ReplacementOrders(
+        orders=(
+            ReplacementOrder(
+                job=_JOB,
+                root=_REPLACEMENT.root,
+                quarantine=_REPLACEMENT.quarantine,
+                action="undo",
+                replacement=_REPLACEMENT,
+            ),
+        )
+    ),
+    ReplacementEnd(
+        action="undo",
+        state=ReplacementState.undone,
+        file=FileNow(path=b"holiday.mkv", hint=_HINT, sample="9f1c", content=_BLAKE3),
+    ),
+    StartAnalysis(paths=("/videos/holiday.mkv", "/videos/new"), loudness=True, level="quick"),
+    AnalysisRun(
+        id=AnalysisId(5),
+        status="running",
+        paths=("/videos/holiday.mkv", "/videos/new"),
+        path_count=2,
+        loudness=True,
+        level="quick",
+        created=_NIGHT,
+        node=_NODE,
+        files=12,
+        analysed=3,
+    ),
+    AnalysisProgress(
+        id=AnalysisId(5), status="running", created=_NIGHT, node=_NODE, files=12, analysed=3
+    ),
+    _ANALYSIS,
+    AnalysisWorker(node=_NODE, flow_run=_FLOW_RUN),
+    AnalysisOrder(paths=(b"/videos/holiday.mkv", b"/videos/new"), loudness=True, level="quick"),
+    AnalysisPulse(node=_NODE, flow_run=_FLOW_RUN, files=12),
+    AnalysisResults(node=_NODE, flow_run=_FLOW_RUN, first=2, results=(_ANALYSIS,)),
+    AnalysisEnd(node=_NODE, flow_run=_FLOW_RUN),
     Problem(
         title="Not Found",
         status=404,

@@ -3,6 +3,10 @@
 Prefect begins them DEFERRED, reads, then writes. SQLite refuses the write at once, whatever the
 timeout, when another writer came in between (https://www.sqlite.org/rescode.html#busy_snapshot):
 requests then end with 503, and services with a traceback. A transaction that is IMMEDIATE waits.
+
+It must not wait inside SQLite for another one of the same event loop, or the loop may stand still
+until the timeout: a connection that waits holds its mutex, and a cursor of it that is collected as
+garbage, in the loop's thread, waits for that mutex to reset its statement.
 """
 
 from __future__ import annotations

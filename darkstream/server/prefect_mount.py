@@ -1,6 +1,6 @@
 """Prefect's own server inside ours: its API below `/api`, its pages below `/prefect`.
 
-Importing Prefect and migrating its database take seconds to half a minute, so both happen in the
+Importing Prefect takes seconds, and migrating a database of an older one may, so both happen in the
 background: until then these paths answer 503, with the header that makes Prefect's clients wait as
 long as it takes (`Prefect-Maintenance`, honoured by `prefect.client.base`).
 """
@@ -25,6 +25,7 @@ from darkstream.model.wire import Problem, ProblemKind
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from fastapi import FastAPI
     from starlette.routing import Mount
@@ -36,6 +37,7 @@ _log = structlog.get_logger(__name__)
 
 _API = "/api"
 _PAGES = "/prefect"
+_DATABASE = "prefect.db"
 _OURS = f"{_API}/v1"
 _RETRY_AFTER_S = b"1"
 _STOP_S = 2.0
@@ -52,14 +54,19 @@ class PrefectMount:
     Mount `routes()` behind our own; `start` and `stop` belong into the lifespan of our application,
     in one event loop. With `settings.prefect.api_url` set nothing is started, and the paths say
     where that server is. A start that failed is kept as `reason`. `on_new_run` is called after
-    requests that may have made a flow run ready.
+    requests that may have made a flow run ready, `on_cancel` when one was cancelled, however.
     """
 
     def __init__(
-        self, settings: Settings, *, on_new_run: Callable[[], None] = lambda: None
+        self,
+        settings: Settings,
+        *,
+        on_new_run: Callable[[], None] = lambda: None,
+        on_cancel: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._on_new_run = on_new_run
+        self._on_cancel = on_cancel
         self._app: ASGIApp | None = None
         self._task: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
@@ -116,9 +123,11 @@ class PrefectMount:
     async def _serve(self) -> None:
         """Enter and leave Prefect's lifespan in one task, as its cancel scopes demand."""
         begun = time.monotonic()
+        gc.disable()  # nearly all that an import makes stays: looking for garbage is a tenth of it
         try:
-            (self._settings.home / "prefect").mkdir(parents=True, exist_ok=True)
-            app = await asyncio.to_thread(_create_prefect)
+            home = self._settings.home / "prefect"
+            home.mkdir(parents=True, exist_ok=True)
+            app = await asyncio.to_thread(_create_prefect, home, self._on_cancel)
             async with _lifespan(app):
                 await asyncio.to_thread(_settle_memory)
                 self._app = app
@@ -131,6 +140,7 @@ class PrefectMount:
             self._failure = f"Prefect could not start: {type(error).__name__}: {first_line}"
             _log.exception("prefect_failed")
         finally:
+            gc.enable()
             self._app = None
             self._settled.set()
 
@@ -179,7 +189,7 @@ def prefect_environment(settings: Settings) -> Mapping[str, str]:
     return {
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": settings.prefect_api_url,
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / _DATABASE}",
         "PREFECT_SERVER_UI_SERVE_BASE": _PAGES,
         "PREFECT_SERVER_UI_API_URL": _API,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -228,13 +238,17 @@ def _set_environment(settings: Settings) -> None:
         os.environ.setdefault(name, value)
 
 
-def _create_prefect() -> FastAPI:
+def _create_prefect(home: Path, on_cancel: Callable[[], None]) -> FastAPI:
     """Import Prefect's server and make its application; takes seconds, so call it in a thread."""
     from prefect.server.api.server import create_app
 
+    from darkstream.server.prefect_background import settle_down
     from darkstream.server.prefect_database import take_turns
+    from darkstream.server.prefect_schema import create_schema, read_schema
 
+    create_schema(home / _DATABASE, read_schema())
     take_turns()
+    settle_down(on_cancel)
     app: FastAPI = create_app(final=True)
     for name in ("uvicorn", "fastapi"):
         logger = logging.getLogger(name)
@@ -247,6 +261,7 @@ def _settle_memory() -> None:
     """Let no collection look again at all that was imported: each would take 0.3 s."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def _lifespan(app: FastAPI) -> AbstractAsyncContextManager[object]:

@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from darkstream.control import jobs
 from darkstream.model.base import JobId, ScanId
 from darkstream.model.job import Job, JobStatus
+from darkstream.model.replacement import ReplacementState
 from darkstream.model.wire import Prioritise, SubmitJob
 from darkstream.server.requests import After, Id, InWing, Limit, json_body, takes
 
@@ -28,6 +29,8 @@ def find_jobs(
     status: JobStatus | None = None,
     library: str | None = None,
     scan: Annotated[int | None, Query(ge=1)] = None,
+    batch: str | None = None,
+    replacement: ReplacementState | None = None,
     after: After = None,
     limit: Limit = 100,
 ) -> list[Job]:
@@ -37,6 +40,8 @@ def find_jobs(
         status=status,
         library=library,
         scan=None if scan is None else ScanId(scan),
+        batch=batch,
+        replacement=replacement,
         after=None if after is None else JobId(after),
         limit=limit,
     )

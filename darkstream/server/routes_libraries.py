@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from darkstream.control import libraries, scans
+from darkstream.control import forecasts, libraries, scans
+from darkstream.model.forecast import Forecast
 from darkstream.model.library import Library, Scan
 from darkstream.model.wire import AddLibrary, LibraryFile, StartScan
 from darkstream.server.requests import InWing, Limit, json_body, takes
@@ -50,6 +51,12 @@ def list_files(
 ) -> list[LibraryFile]:
     """List the files of a library in path order; `after` is the last path of the page before."""
     return libraries.list_files(wing, name, after=after, after_b64=after_b64, limit=limit)
+
+
+@router.get("/libraries/{name}/forecast")
+def forecast_library(wing: InWing, name: str) -> Forecast:
+    """Say when the work on a library will probably be done, and what it saves."""
+    return forecasts.forecast_library(wing, name)
 
 
 @router.post("/libraries/{name}/scans", status_code=201, openapi_extra=takes(StartScan))

@@ -1,12 +1,15 @@
-"""Routes about the server itself: health, readiness, nodes, presets."""
+"""Routes about the server itself: health, readiness, nodes."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from typing import Annotated
 
-from darkstream.control import nodes, readiness, wishes
-from darkstream.model.wire import Health, Node, PresetInfo, Readiness
-from darkstream.server.requests import InWing
+from fastapi import APIRouter, Depends, Response
+
+from darkstream.control import nodes, readiness
+from darkstream.model.node import PauseNode
+from darkstream.model.wire import Health, Node, Readiness
+from darkstream.server.requests import InWing, json_body, takes
 
 router = APIRouter(tags=["server"])
 
@@ -34,7 +37,21 @@ def list_nodes(wing: InWing) -> list[Node]:
     return nodes.list_nodes(wing)
 
 
-@router.get("/presets")
-def list_presets(wing: InWing) -> list[PresetInfo]:
-    """List the presets the server knows."""
-    return wishes.list_presets(wing)
+@router.get("/nodes/{name}")
+def get_node(wing: InWing, name: str) -> Node:
+    """Show one machine, and whether it rests."""
+    return nodes.get_node(wing, name)
+
+
+@router.post("/nodes/{name}/pause", openapi_extra=takes(PauseNode))
+def pause_node(
+    wing: InWing, name: str, body: Annotated[PauseNode, Depends(json_body(PauseNode))]
+) -> Node:
+    """Let a machine rest: it takes no more work until it is resumed."""
+    return nodes.pause_node(wing, name, body.kind)
+
+
+@router.post("/nodes/{name}/resume")
+def resume_node(wing: InWing, name: str) -> Node:
+    """Let a machine work again; its hours hold as before."""
+    return nodes.pause_node(wing, name, None)

@@ -10,6 +10,7 @@ from darkstream.control import nodes, work
 from darkstream.control.announcements import await_announcement
 from darkstream.model.base import DispatchId, JobId
 from darkstream.model.job import Claim, Job, Reservation
+from darkstream.model.node import NodeOrders
 from darkstream.model.wire import (
     Announcement,
     ClaimRequest,
@@ -31,12 +32,12 @@ router = APIRouter(prefix="/worker", tags=["worker: jobs"])
 Known = Annotated[int | None, Query(description="The mark of the last one; omit it at first.")]
 
 
-@router.put("/nodes/{name}", status_code=204, openapi_extra=takes(NodeReport))
+@router.put("/nodes/{name}", openapi_extra=takes(NodeReport))
 def report_node(
     wing: InWing, name: str, body: Annotated[NodeReport, Depends(json_body(NodeReport))]
-) -> None:
-    """Say what a node can do, and that it is alive."""
-    nodes.report_node(wing, name, body)
+) -> NodeOrders:
+    """Say what a node can do, and that it is alive; the answer is whether it is to rest."""
+    return nodes.report_node(wing, name, body)
 
 
 @router.get("/announcement")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 
-from darkstream.errors import UsageError
+import structlog
+
+from darkstream.errors import DarkstreamError, UsageError
 from darkstream.model.base import DispatchId
 from darkstream.model.job import Claim
 from darkstream.model.preset import Preset
 from darkstream.model.wire import ClaimRequest, SubmitJob
 from darkstream.stages.patience import outlast
 from darkstream.stages.toolbox import Toolbox
+
+log = structlog.get_logger(__name__)
 
 _FAREWELL_S = 2.0
 
@@ -46,6 +50,9 @@ def claim_next(tools: Toolbox, dispatch: DispatchId, *, go_on: bool = False) -> 
     return outlast(lambda: tools.client.claim(dispatch, request))
 
 
-def end_dispatch(tools: Toolbox, dispatch: DispatchId) -> None:
-    """Say that this flow run does no more; raises ServiceError when nobody listens."""
-    outlast(lambda: tools.client.end_dispatch(dispatch), at_most_s=_FAREWELL_S)
+def leave_dispatch(tools: Toolbox, dispatch: DispatchId) -> None:
+    """Say that this flow run does no more; where nobody listens, its leases run out."""
+    try:
+        outlast(lambda: tools.client.end_dispatch(dispatch), at_most_s=_FAREWELL_S)
+    except DarkstreamError as error:
+        log.warning("dispatch_not_ended", dispatch=dispatch, reason=str(error))

@@ -8,10 +8,14 @@ from typing import Any, Literal
 from darkstream.errors import (
     Cancelled,
     DarkstreamError,
+    HardwareFailed,
+    NodePaused,
     ProcessFailed,
     ProcessKilled,
     SourceChanged,
+    SourceError,
     SourceRejected,
+    SourceShared,
     SourceVanished,
 )
 from darkstream.media.process import shell_quote
@@ -21,7 +25,8 @@ from darkstream.model.media import Finding, Severity
 from darkstream.model.plan import Reject, Skip
 from darkstream.model.wire import Release
 from darkstream.stages.attempt import Attempt
-from darkstream.stages.publish import Published
+from darkstream.stages.hardware import wait_for_hardware
+from darkstream.stages.published import Published
 
 CHANGES = 3
 """Attempts at a file that is written to again and again, before the job counts as failed."""
@@ -57,6 +62,19 @@ def done(
 
 def ended_by(attempt: Attempt, error: Exception) -> Outcome | Release:
     """What an error means for the job. LeaseLost is not one of them: nothing may be said then."""
+    if (given_back := _give_back(attempt, error)) is not None:
+        return given_back
+    _keep_evidence(attempt, error)
+    if isinstance(error, SourceError) and (ending := _left_alone(attempt, error)) is not None:
+        return ending
+    decision: DecisionName | None = _decision(attempt)
+    if isinstance(error, Cancelled):
+        return _outcome(attempt, "cancelled", decision, str(error))
+    return _outcome(attempt, "failed", decision, _reason(error))
+
+
+def _give_back(attempt: Attempt, error: Exception) -> Release | None:
+    """The release of a job that may go better another time, or elsewhere."""
     if isinstance(error, SourceChanged) and attempt.claim.attempt < CHANGES:
         return Release(
             token=attempt.claim.token,
@@ -64,21 +82,29 @@ def ended_by(attempt: Attempt, error: Exception) -> Outcome | Release:
             count_attempt=True,
             delay_s=_CHANGED_DELAY_S * attempt.claim.attempt,
         )
+    if isinstance(error, NodePaused):
+        return Release(token=attempt.claim.token, reason=str(error))
     if isinstance(error, ProcessKilled):
         # The server knows how many attempts there are.
         return Release(token=attempt.claim.token, reason=_reason(error), count_attempt=True)
-    _keep_evidence(attempt, error)
-    decision: DecisionName | None = _decision(attempt)
+    if isinstance(error, HardwareFailed):
+        return wait_for_hardware(attempt, error)
+    return None
+
+
+def _left_alone(attempt: Attempt, error: SourceError) -> Outcome | None:
+    """The end of a job whose source is at fault, if that is no failure."""
     if isinstance(error, SourceVanished) and attempt.claim.library is not None:
         gone = _outcome(attempt, "skipped", "skip", str(error))
         return gone.model_copy(update={"source_gone": True})
+    if isinstance(error, SourceShared):
+        left = _outcome(attempt, "skipped", "skip", str(error))
+        return left.model_copy(update={"source_gone" if error.passing else "shared": True})
     if isinstance(error, SourceRejected):
         refusal = Finding(code="unreadable", severity=Severity.reject, message=str(error))
         attempt.findings = (*attempt.findings, refusal)
         return _outcome(attempt, "rejected", "reject", str(error))
-    if isinstance(error, Cancelled):
-        return _outcome(attempt, "cancelled", decision, str(error))
-    return _outcome(attempt, "failed", decision, _reason(error))
+    return None
 
 
 def _outcome(
@@ -95,6 +121,8 @@ def _outcome(
             "outputs": published.outputs,
             "presentation": published.presentation,
             "output_bytes": published.size,
+            "replacement": published.replacement,
+            "placed": published.placed,
         }
     return Outcome(
         status=status,

@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from darkstream.errors import CapabilityMissing, SourceRejected
+from darkstream.errors import CapabilityMissing, SourceRejected, SourceShared
 from darkstream.model.library import ScanOrder
 from darkstream.model.plan import EncodePlan
 from darkstream.model.preset import Preset
 from darkstream.model.source import SourceFile
 from darkstream.observe.cancel import CancelToken
 from darkstream.planning.estimates import estimate_bytes
-from darkstream.planning.presets import load_preset
+from darkstream.planning.presets import Shelf, load_preset
+from darkstream.planning.speeds import work_of
 from darkstream.stages.candidates import Found, below, complete, told
 from darkstream.stages.plan import plan
 from darkstream.stages.probe import probe
 from darkstream.stages.report import ReportLines, line_of
 from darkstream.stages.toolbox import Toolbox
 from darkstream.stages.validate import validate
+from darkstream.storage.quarantine import check_replaceable
 
 
 class Previewer:
@@ -45,10 +47,15 @@ class Previewer:
 
     def _preview(self, one: Found) -> None:
         begun = time.monotonic(), time.process_time()
-        size, estimate = one.hint.size, 0
+        size, estimate, work = one.hint.size, 0, None
         try:
+            if (rule := self._order.library.in_place) is not None:
+                check_replaceable(below(self._order, one.path), rule)
             media = probe(self._tools, SourceFile(path=below(self._order, one.path), hint=one.hint))
             chosen = plan(self._tools, self._preset, media, validate(self._tools, media))
+        except SourceShared as error:
+            self._lines.add(line_of(one.path, size, "skip", "planned", str(error)))
+            return
         except SourceRejected as error:
             self._lines.add(line_of(one.path, size, "reject", "planned", str(error)))
             return
@@ -56,11 +63,12 @@ class Previewer:
             self._lines.add(line_of(one.path, size, "convert", "failed", str(error)))
             return
         if isinstance(chosen, EncodePlan):
-            estimate = estimate_bytes(chosen, media)
+            estimate, work = estimate_bytes(chosen, media), work_of(chosen, media)
         line = line_of(one.path, size, chosen.decision, "planned", chosen.reason)
         more = {
             "findings": chosen.findings,
             "output_bytes": estimate,
+            "work": work,
             "wall_s": time.monotonic() - begun[0],
             "cpu_s": time.process_time() - begun[1],
         }
@@ -71,4 +79,4 @@ def _preset_of(order: ScanOrder, tools: Toolbox) -> Preset:
     """The library's preset: as the server sent it, else this node's of that name."""
     if order.preset is not None:
         return order.preset
-    return load_preset(order.library.preset, tools.settings.presets)
+    return load_preset(order.library.preset, Shelf(tools.settings.presets))

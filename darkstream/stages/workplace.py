@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from darkstream.errors import StorageError
+from darkstream.errors import KeyUnavailable, StorageError
 from darkstream.media.encode import read_verified
 from darkstream.model.job import ContentKey
 from darkstream.stages.attempt import Attempt
@@ -29,8 +29,8 @@ def workplace(attempt: Attempt, key: ContentKey) -> Iterator[bytes]:
 
     What an earlier attempt verified there is found again. An attempt that lost its lease may still
     write there while its successor begins: then the successor gets a directory of its own. When
-    this process is ended, or the destination takes nothing, only verified work stays. Raises
-    StorageFull and StorageError.
+    this process is ended, the destination takes nothing, or no key is to be had, only verified work
+    stays. Raises StorageFull and StorageError.
     """
     path = work_directory(attempt, key)
     descriptor = _occupy(path)
@@ -39,7 +39,8 @@ def workplace(attempt: Attempt, key: ContentKey) -> Iterator[bytes]:
         descriptor = _occupy(path)
     try:
         yield path
-    except StorageError:  # once there is space, or the disk is back, it is only published
+    except (StorageError, KeyUnavailable):
+        # Once there is space, or the disk or the key server is back, it is only published.
         if read_verified(path) is None:
             _remove(path)
         raise

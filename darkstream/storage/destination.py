@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -28,10 +29,11 @@ def split(relative: bytes) -> tuple[bytes, bytes]:
 class Destination:
     """Holds directories open, so that what is checked is what is written to; close it."""
 
-    def __init__(self, path: bytes) -> None:
+    def __init__(self, path: bytes, *, make: bool = True) -> None:
         self.path = path
         with storage_faults(path):
-            os.makedirs(path, exist_ok=True)
+            if make:
+                os.makedirs(path, exist_ok=True)
             self._open = {b"": os.open(path, _FLAGS)}
 
     def __enter__(self) -> Self:
@@ -46,7 +48,8 @@ class Destination:
     ) -> None:
         """Close every directory."""
         for descriptor in self._open.values():
-            os.close(descriptor)
+            with suppress(OSError):  # what is written in them is synced, or said to have failed
+                os.close(descriptor)
         self._open.clear()
 
     def directory(self, relative: bytes) -> int:
@@ -54,19 +57,30 @@ class Destination:
 
         Raises StorageError where a component is a link or a file.
         """
+        if (found := self.find(relative)) is not None:
+            return found
+        above, _, name = relative.rpartition(b"/")
+        parent = self.directory(above)
+        with storage_faults(os.path.join(self.path, relative)):
+            self._open[relative] = _make(parent, name)
+        return self._open[relative]
+
+    def find(self, relative: bytes) -> int | None:
+        """As `directory`, but nothing is made: None where it is missing."""
         if relative not in self._open:
             above, _, name = relative.rpartition(b"/")
-            parent = self.directory(above)
+            parent = self.find(above)
+            if parent is None:
+                return None
             with storage_faults(os.path.join(self.path, relative)):
-                self._open[relative] = _descend(parent, name)
+                try:
+                    self._open[relative] = os.open(name, _FLAGS | os.O_NOFOLLOW, dir_fd=parent)
+                except FileNotFoundError:
+                    return None
         return self._open[relative]
 
 
-def _descend(parent: int, name: bytes) -> int:
-    try:
-        return os.open(name, _FLAGS | os.O_NOFOLLOW, dir_fd=parent)
-    except FileNotFoundError:
-        pass
+def _make(parent: int, name: bytes) -> int:
     try:
         os.mkdir(name, dir_fd=parent)
     except FileExistsError:

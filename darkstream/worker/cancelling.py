@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_LOOK_EVERY_S = 2.0
+_LOOK_EVERY_S = 3.0
+"""Our own flows hear of a cancel sooner, from their heartbeat: this is for all others."""
 _ANSWER_S = 5.0
 _OWN_END_S = 3.0
-"""The flow hears of a cancel from its heartbeat too; until then it may end by itself."""
+"""What a flow gets to end by itself, before it is told to."""
 _ENGINE_END_S = 4.0
 """What the flow and Prefect's engine get to clean up after the signal."""
 

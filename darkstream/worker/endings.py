@@ -34,7 +34,7 @@ async def settle(
 ) -> None:
     """Have Prefect and the DarkStream server know how a flow process with exit code `code` ended.
 
-    Stays at it while Prefect cannot be reached: there is no other work to be had then.
+    Stays at it while Prefect is not there: there is no other work to be had then.
     """
     if cancelled:
         await _conclude(client, flow_run_id, Cancelled(message="Ended by the worker on request."))
@@ -63,8 +63,13 @@ def describe_exit(code: int) -> str:
 
 
 async def _conclude(client: PrefectClient, flow_run_id: UUID, state: State[object]) -> None:
-    """Set a final state unless there is one; only a cancel replaces another end. Keeps trying."""
+    """Set a final state unless there is one; only a cancel replaces another end.
+
+    Keeps trying while Prefect is away, and for a minute where it answers and refuses: a run that
+    cannot end must not keep its slot.
+    """
     pause = _FIRST_PAUSE_S
+    deadline = time.monotonic() + _TELL_FOR_S
     while True:
         try:
             async with asyncio.timeout(_ANSWER_S):
@@ -74,6 +79,8 @@ async def _conclude(client: PrefectClient, flow_run_id: UUID, state: State[objec
             return
         except (httpx.HTTPError, TimeoutError) as error:
             _log.warning("state_not_reported", flow_run=str(flow_run_id), error=str(error))
+            if isinstance(error, httpx.HTTPStatusError) and time.monotonic() > deadline:
+                return
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
 

@@ -17,6 +17,7 @@ from darkstream.errors import PrefectUnreachable
 from darkstream.worker.entrypoints import read_entrypoints
 from darkstream.worker.environment import adopt_environment, name_node
 from darkstream.worker.node import report_node
+from darkstream.worker.rest import Rest
 from darkstream.worker.slots import CONTROL_POOL, CONTROL_SLOTS, count_slots
 
 if TYPE_CHECKING:
@@ -76,8 +77,9 @@ async def _work(
 
     stop = _stop_on_signals()
     processes = FlowProcesses(zygote, entrypoints)
-    node = asyncio.create_task(report_node(settings.server_url, name_node(settings), report))
-    pools = asyncio.create_task(_serve_pools(settings, processes, stop))
+    rest = Rest()
+    node = asyncio.create_task(report_node(settings.server_url, name_node(settings), report, rest))
+    pools = asyncio.create_task(_serve_pools(settings, processes, rest, stop))
     try:
         await _first(stop, pools)
         node.cancel()
@@ -128,7 +130,9 @@ async def _first(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
             task.result()
 
 
-async def _serve_pools(settings: Settings, processes: FlowProcesses, stop: asyncio.Event) -> None:
+async def _serve_pools(
+    settings: Settings, processes: FlowProcesses, rest: Rest, stop: asyncio.Event
+) -> None:
     """Poll until `stop` is set, then wait for the runs that were taken."""
     import httpx
 
@@ -149,7 +153,7 @@ async def _serve_pools(settings: Settings, processes: FlowProcesses, stop: async
         _share_slots(settings, workers)
         _log.info("worker_started", pools=settings.worker.pools)
         announcements.start()
-        polls = [asyncio.create_task(poll(worker, announcements)) for worker in workers]
+        polls = [asyncio.create_task(poll(worker, announcements, rest)) for worker in workers]
         try:
             await _first(stop, *polls)
         finally:

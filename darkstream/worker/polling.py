@@ -12,6 +12,7 @@ import structlog
 if TYPE_CHECKING:
     from darkstream.worker.announcements import Announcements
     from darkstream.worker.kind import DarkstreamWorker
+    from darkstream.worker.rest import Rest
 
 _log = structlog.get_logger(__name__)
 
@@ -27,16 +28,17 @@ _ANSWER_S = 8.0
 """Prefect's client would try again for two minutes, with pauses in which new work would wait."""
 
 
-async def poll(worker: DarkstreamWorker, announcements: Announcements) -> None:
+async def poll(worker: DarkstreamWorker, announcements: Announcements, rest: Rest) -> None:
     """Start flow runs as they come, never more than the slots; ends only by being cancelled.
 
     It asks when runs are announced, and now and then. Whatever Prefect answers, or if it does not,
-    it asks again, less often.
+    it asks again, less often. While the node rests it does not ask.
     """
     rhythm = _Rhythm()
     while True:
         while worker.limiter.available_tokens < 1:
             await asyncio.sleep(_FULL_LOOK_S)
+        await rest.over(worker.pool)
         mark = announcements.mark
         try:
             async with asyncio.timeout(_ANSWER_S):

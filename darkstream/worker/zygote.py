@@ -70,6 +70,7 @@ class _Zygote:
     def load(self, entrypoints: Sequence[str]) -> None:
         """Import the flows; one that cannot be imported is left to the child that needs it."""
         began = time.monotonic()
+        prefect_seam.share_certificates()
         failed: dict[str, str] = {}
         for entrypoint in entrypoints:
             try:

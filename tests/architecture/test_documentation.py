@@ -6,6 +6,7 @@ from pathlib import Path
 
 from darkstream.cli.main import COMMANDS
 from darkstream.planning.presets import preset_schema
+from darkstream.planning.reference import describe_presets
 from darkstream.settings import Settings, describe_settings
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +17,12 @@ def test_every_setting_is_documented() -> None:
     assert (ROOT / "docs" / "settings.md").read_text("utf-8") == describe_settings()
     assert "DARKSTREAM_SERVER__PORT" in describe_settings()
     assert Settings.model_config["env_prefix"] == "DARKSTREAM_"
+
+
+def test_every_field_of_a_preset_is_documented() -> None:
+    """Regenerate with: python -m darkstream.planning.reference > docs/presets.md"""
+    assert (ROOT / "docs" / "presets.md").read_text("utf-8") == describe_presets()
+    assert "`max_bit_rate`" in describe_presets()
 
 
 def test_the_readme_names_only_commands_there_are() -> None:

@@ -55,7 +55,7 @@ def test_requests_to_prefect_that_make_runs_are_announced(
     rings: list[str] = []
     prefect = FastAPI()
     prefect.add_route(path, lambda _: Response(), methods=["POST"])
-    monkeypatch.setattr("darkstream.server.prefect_mount._create_prefect", lambda: prefect)
+    monkeypatch.setattr("darkstream.server.prefect_mount._create_prefect", lambda *_: prefect)
     monkeypatch.setattr("darkstream.server.prefect_mount._set_environment", lambda _: None)
     mount = PrefectMount(Settings(home=tmp_path), on_new_run=lambda: rings.append(path))
     app = FastAPI(on_startup=[mount.start], on_shutdown=[mount.stop])

@@ -281,3 +281,30 @@ def test_a_delay_that_is_none_is_refused(server: RunningServer) -> None:
     answer = httpx.post(f"{server.url}/api/v1/worker/jobs/1/release", json=body)
     assert answer.status_code == 422
     assert "delay_s" in answer.json()["detail"]
+
+
+def test_a_job_comes_after_another_and_says_so(server: RunningServer, client: Client) -> None:
+    first = _submit(client)
+    second = _submit(client, "b.mkv", after=[first])
+    anyway = _submit(client, "c.mkv", after=[second], if_failed="go-on")
+    waiting = client.job(second)
+    assert (waiting.waits_for, waiting.after, waiting.if_failed) == ((first,), (first,), "stop")
+    _, _, claim = _claim_first(server, client)
+    assert claim.job == first
+    failed = Commit(token=claim.token, outcome=Outcome(status="failed", reason="it is broken"))
+    client.commit(first, failed)
+    assert client.job(second).reason == f"job {first}, which it waited for, failed"
+    orders = server.dispatcher.orders
+    wait_until(lambda: orders[-1].jobs == (anyway,), "the dispatch of the one that goes on")
+    with pytest.raises(Conflict, match="retry that one first"):
+        client.retry_job(second)
+
+
+def test_who_comes_after_what_cannot_be_is_refused(client: Client) -> None:
+    with pytest.raises(NotFound, match="there is no job 99 to come after"):
+        _submit(client, after=[99])
+    with pytest.raises(UsageError, match="cannot come after others"):
+        _submit(client, after=[_submit(client)], flow_run="own")
+    body = {"source": "/a.mkv", "preset": "web", "if_failed": "maybe"}
+    answer = httpx.post(f"{client.base_url}/api/v1/jobs", json=body)
+    assert (answer.status_code, "'stop' or 'go-on'" in answer.json()["detail"]) == (422, True)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import base64
+import json
+from pathlib import Path
 
 import pytest
 from fixtures_server import RunningServer, node_report, wait_until
 
+from darkstream.cli.tables import write_report
 from darkstream.client.api import Client
 from darkstream.errors import Conflict, NotFound, UnknownPreset, UsageError
 from darkstream.model.base import NodeName, ScanId
@@ -17,6 +20,7 @@ from darkstream.model.library import (
     ScanSummary,
 )
 from darkstream.model.preset import Preset, VideoRule
+from darkstream.model.replacement import InPlace
 from darkstream.model.source import ChangeHint
 from darkstream.model.wire import (
     AddLibrary,
@@ -28,6 +32,7 @@ from darkstream.model.wire import (
     ScanLines,
     StartScan,
 )
+from darkstream.stages.report import line_of
 
 _NODE = NodeName("den")
 _ALIVE = ScanKeepAlive(node=_NODE, flow_run="walk-1")
@@ -73,6 +78,7 @@ def test_a_root_that_is_not_utf8_arrives_exactly(client: Client) -> None:
     [
         ({"root": "videos"}, "root must be an absolute path"),
         ({"destination": "out"}, "destination must be an absolute path"),
+        ({"root": "/films/.darkstream-originals/17-ab"}, "originals are kept until their time"),
         ({"destination": "/"}, "never a source"),
         ({"schedule": "every night"}, "0 3 \\* \\* \\*"),
         ({"schedule": "99 3 * * *"}, "0 3 \\* \\* \\*"),
@@ -89,6 +95,33 @@ def test_a_library_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=text):
         _add(client, **changes)
+
+
+@pytest.mark.parametrize("where", ["/m/films", "/m/films/Series", "/m", "/m/x/../films/"])
+def test_where_originals_are_replaced_no_other_results_go(client: Client, where: str) -> None:
+    """Whichever of the two libraries comes first."""
+    mine = AddLibrary(name="mine", root="/m/films", preset="web", in_place=InPlace())
+    mobile = AddLibrary(name="mobile", root="/raw", destination=where, preset="mobile")
+    client.add_library(mine)
+    with pytest.raises(UsageError, match="overlaps with the library 'mine'"):
+        client.add_library(mobile)
+    client.remove_library("mine")
+    client.add_library(mobile)
+    with pytest.raises(UsageError, match="results of the library 'mobile' go to"):
+        client.add_library(mine)
+    client.add_library(mobile.model_copy(update={"destination": "/m/films2", "replace": True}))
+    client.add_library(mine)
+    client.add_library(mine.model_copy(update={"replace": True}))
+
+
+def test_a_film_is_replaced_by_one_library_only(client: Client) -> None:
+    mine = AddLibrary(name="mine", root="/films", preset="web", in_place=InPlace())
+    client.add_library(mine)
+    with pytest.raises(UsageError, match="overlaps with the library 'mine'"):
+        client.add_library(mine.model_copy(update={"name": "series", "root": "/films/Series"}))
+    client.add_library(mine.model_copy(update={"name": "series", "root": "/filmsets"}))
+    other = AddLibrary(name="mobile", root="/films", destination="/out", preset="mobile")
+    assert client.add_library(other).name == "mobile"
 
 
 def test_a_place_has_one_name(client: Client) -> None:
@@ -195,6 +228,37 @@ def test_lines_without_jobs_are_in_the_report_in_path_order(client: Client) -> N
     client.add_lines(scan, ScanLines(lines=lines))
     client.finish_scan(scan, ScanSummary(met=0, ignored=3, unchanged=0, wall_s=0.1))
     assert [line.source for line in client.scan_report(scan)] == ["b.mp4", "z.mp4", "ü.mp4"]
+
+
+def test_a_line_of_the_report_has_the_keys_that_the_readme_names(
+    server: RunningServer, client: Client, tmp_path: Path
+) -> None:
+    client.report_node(_NODE, node_report())
+    _add(client)
+    scan = client.start_scan("movies", StartScan()).id
+    client.scan_order(scan, _ALIVE)
+    client.add_lines(scan, ScanLines(lines=(line_of(b"a\xff.mp4", 0, "skip", "skipped", "?"),)))
+    names = (b"c.mkv", b"a\xfe.mkv", b"a.mkv")
+    sampled = tuple(
+        SampledFile(path=name, hint=_HINT.model_copy(update={"inode": n}), sample=f"s{n}")
+        for n, name in enumerate(names)
+    )
+    client.add_files(scan, SampledFiles(files=sampled))
+    client.finish_scan(scan, ScanSummary(met=3, ignored=1, unchanged=0, wall_s=0.1))
+    for job in client.jobs(scan=scan):
+        client.cancel_job(job.id)
+    write_report(client.scan_report(scan), str(tmp_path / "report.jsonl"))
+    lines = [json.loads(line) for line in (tmp_path / "report.jsonl").read_bytes().splitlines()]
+    keys = [
+        *("source", "decision", "status", "reason", "findings", "outputs", "source_bytes"),
+        *("output_bytes", "wall_s", "cpu_s", "attempts", "job"),
+    ]
+    exact = [keys[0], "source_b64", *keys[1:]]
+    assert [list(line) for line in lines] == [keys, exact, exact, keys]
+    paths = [base64.b64decode(line.get("source_b64", "")).decode("latin-1") for line in lines]
+    assert paths == ["", "a\xfe.mkv", "a\xff.mp4", ""]
+    assert [lines[0]["source"], lines[3]["source"]] == ["a.mkv", "c.mkv"]
+    assert [line["status"] for line in lines] == ["cancelled", "cancelled", "skipped", "cancelled"]
 
 
 def test_a_library_that_demands_a_gpu_nobody_proved_is_not_scanned(client: Client) -> None:

@@ -9,6 +9,7 @@ from fixtures_server import RunningServer, node_report, wait_until
 
 from darkstream import __version__
 from darkstream.client.api import Client
+from darkstream.errors import NotFound
 
 
 def test_health_says_the_version(client: Client) -> None:
@@ -108,3 +109,13 @@ def test_a_foreign_page_and_a_foreign_name_are_refused(server: RunningServer) ->
     answer = httpx.get(url, headers={"origin": "https://evil.example"})
     assert answer.status_code == 403
     assert answer.json()["error"] == "usage"
+
+
+def test_nodes_rest_and_work_again(client: Client) -> None:
+    assert client.report_node("den 2", node_report()).rest is None
+    assert client.pause_node("den 2", "hard").rest == "hard"
+    assert client.report_node("den 2", node_report()).rest == "hard"
+    assert client.node("den 2").pause == "hard"
+    assert client.resume_node("den 2").rest is None
+    with pytest.raises(NotFound, match="no node is called 'gone'"):
+        client.pause_node("gone", "soft")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from darkstream.client.api import Client
 from darkstream.errors import DarkstreamError, ServerUnreachable, SettingsError
 from darkstream.model.wire import AddLibrary
 from darkstream.server.app import serve
+from darkstream.server.serving import _listening
 from darkstream.settings import Settings
 
 
@@ -49,6 +51,24 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, taken: int) -> N
     with pytest.raises(SettingsError, match=f"port {taken} .* is taken") as caught:
         serve(_settings(tmp_path, port=taken))
     assert "\n" not in str(caught.value)
+
+
+async def test_answers_are_not_held_back_by_nagles_algorithm(tmp_path: Path) -> None:
+    """A header and a body are two packets: the second waited 40 ms for the first's receipt."""
+    found: list[int] = []
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        found.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with _listening(_settings(tmp_path, port=_free_port())) as listener:
+        server = await asyncio.start_server(answer, sock=listener)
+        async with server:
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            assert await reader.read() == b""
+            writer.close()
+    assert found == [1]
 
 
 def test_a_home_has_one_server(tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ def test_migrations_go_up_down_and_up_and_equal_the_models(catalog: Catalog) -> 
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
+def test_a_catalog_of_an_older_darkstream_is_brought_up_to_date(catalog: Catalog) -> None:
+    database = catalog.database
+    with database.write() as connection:
+        command.downgrade(database.alembic_config(connection), "-1")
+    catalog.migrate()
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
 def test_two_processes_may_migrate_at_once(catalog_url: str) -> None:
     from darkstream.settings import LeaseSettings
 
@@ -221,13 +230,37 @@ def test_a_flow_run_that_is_through_adopts_what_nobody_works_on(catalog: Catalog
     assert adopt(0.0) == 1
     assert adopt(0.0) is None, "it was not asked to go on"
     assert adopt(0.5) is None, "each takes longer than that"
-    submit(catalog, "5.mkv", priority=90)
-    submit(catalog, "6.mkv", pool="gpu")
-    submit(catalog, "7.mkv", not_before=datetime.now(UTC) + timedelta(hours=1))
-    submit(catalog, "8.mkv", flow_run="its own")
+    for changes, waits in (
+        ({"priority": 90, "source_bytes": 1 << 40}, "an urgent job that takes long"),
+        ({"priority": 90, "pool": "gpu"}, "an urgent job of another pool, maybe of this node"),
+        ({"pool": "gpu"}, "a job that waits for the GPU, maybe of this node"),
+    ):
+        job = submit(catalog, "5.mkv", **changes)
+        assert adopt() is None, waits
+        catalog.jobs.cancel(job)
+    submit(catalog, "8.mkv", priority=10)
+    submit(catalog, "9.mkv", priority=10, pool="gpu")
+    urgent = submit(catalog, "10.mkv", priority=90)
+    assert adopt() == urgent, "an urgent one comes first"
+    submit(catalog, "11.mkv", not_before=datetime.now(UTC) + timedelta(hours=1))
+    submit(catalog, "12.mkv", flow_run="its own")
     assert [adopt(), adopt(), adopt(), adopt()] == [2, 3, 4, None]
     assert catalog.leases.claim(other, "node", "late") is None
-    assert {int(job.id) for job in catalog.jobs.find(status=JobStatus.queued)} == {5, 6, 7}
+    assert {int(job.id) for job in catalog.jobs.find(status=JobStatus.queued)} == {8, 9, 11}
+
+
+def test_a_cancelled_flow_run_adopts_nothing(catalog: Catalog) -> None:
+    for number in range(2):
+        submit(catalog, f"{number}.mkv")
+    mine, _ = catalog.dispatches.plan(pool="cpu", window=2, batch_seconds=1e6, live_slots=4)
+    claim = catalog.leases.claim(mine.id, "node", "run", adopt_s=60.0)
+    assert claim is not None
+    catalog.dispatches.cancel(mine.id)
+    catalog.results.commit(claim.job, end(claim))
+    assert catalog.leases.claim(mine.id, "node", "run", adopt_s=60.0) is None
+    catalog.dispatches.cancel(mine.id)
+    (other,) = catalog.jobs.find(status=JobStatus.dispatched)
+    assert other.id != claim.job
 
 
 def test_the_pool_of_what_waits_is_chosen_anew(catalog: Catalog) -> None:
@@ -368,11 +401,13 @@ def test_writers_take_turns(catalog: Catalog) -> None:
     try:
         while rounds < 5:
             stop.wait(0.001)
-        begun = rounds
+        passed = []
         for _ in range(20):
+            asked = rounds
             with catalog.database.write():
-                pass
-        assert rounds - begun <= 60
+                passed.append(rounds - asked)
+        # The median: a machine under load may stop this thread before it has asked.
+        assert sorted(passed)[10] <= 3, passed
     finally:
         stop.set()
         thread.join()

@@ -15,6 +15,7 @@ from fixtures_catalog import claim, dispatch, end, silence, start, submit
 from darkstream.catalog import Catalog
 from darkstream.errors import Conflict
 from darkstream.model.base import JobId
+from darkstream.model.encoded import Presentation
 from darkstream.model.job import Claim, PublishTarget
 from darkstream.model.plan import FilePackage
 from darkstream.model.wire import FileToPublish, TargetRequest
@@ -105,7 +106,8 @@ def publish(
     tools = SimpleNamespace(client=server)
     attempt: Any = SimpleNamespace(claim=held, tools=tools, cancel=CancelToken())
     try:
-        published = publish_work(attempt, FILE, os.fsencode(work), None)
+        finished = Presentation(path=os.fsencode(work), files=1, size=len(made))
+        published = publish_work(attempt, FILE, finished)
     except Killed:
         return
     if death is None:

@@ -95,6 +95,21 @@ def test_a_silent_scan_is_walked_again_and_one_runs_at_a_time(catalog: Catalog) 
         catalog.scans.start("none", StartScan())
 
 
+def test_a_starting_server_gives_those_that_walk_one_more_period(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library(catalog)
+    scan = catalog.scans.start("films", StartScan()).id
+    alive = ScanKeepAlive(node="node")  # type: ignore[arg-type]
+    catalog.scans.order(scan, alive)
+    clock = catalog.database.now
+    monkeypatch.setattr(catalog.database, "now", lambda c: clock(c) + 3600.0)
+    catalog.leases.extend_all()
+    catalog.scans.expire()
+    assert (catalog.scans.get(scan).status, catalog.scans.get(scan).attempts) == ("running", 0)
+    assert catalog.scans.alive(scan, alive)
+
+
 def _paths(catalog: Catalog) -> list[str]:
     return [one.path for one in catalog.libraries.files("films", after=None, limit=99)]
 

@@ -43,6 +43,39 @@ def test_the_engine_takes_what_the_flow_process_gives_it() -> None:
     assert parameters(RunMetrics)[:2] == ["flow_run", "flow"]
 
 
+def test_the_engine_has_what_our_own_flows_go_without() -> None:
+    from prefect import flow_engine
+
+    assert parameters(flow_engine._send_heartbeats) == ["engine", "join_on_exit"]
+    found = parameters(flow_engine.observe_flow_run_suspension)
+    assert found == ["flow_run_id", "suspension_request", "polling_interval"]
+    source = inspect.getsource(flow_engine)
+    assert "_send_heartbeats(self)" in source
+    assert source.count("observe_flow_run_suspension(") >= 1
+
+
+def test_clients_of_prefect_share_the_certificates() -> None:
+    """In a process of its own: it changes a module of Prefect's for good."""
+    check = (
+        "import ssl; from unittest import mock\n"
+        "from prefect.client.orchestration import get_client\n"
+        "from darkstream.worker.prefect_seam import share_certificates\n"
+        "share_certificates()\n"
+        "with mock.patch.object(ssl, 'create_default_context') as made:\n"
+        "    get_client(), get_client(sync_client=True)\n"
+        "print(made.call_count)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check],
+        env={**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "0"
+
+
 def test_importing_the_seam_starts_no_thread() -> None:
     """Else no process could be forked off the one that imported it."""
     check = (

@@ -14,6 +14,7 @@ from blocks.library import Library, load_library
 from blocks.preset import Preset
 from darkstream.cli.main import main
 from darkstream.model.preset import VideoRule
+from darkstream.planning.presets import load_preset
 from flows.convert import convert
 from flows.scan_library import scan_library
 
@@ -55,6 +56,21 @@ def test_a_preset_block_is_a_parameter(field: Field, flow_clips: Path) -> None:
     assert state.is_completed(), state.message
     (job,) = field.client.jobs()
     assert (job.status, job.preset) == ("done", "tiny"), job.reason
+
+
+def test_presets_travel_to_blocks_and_back(
+    field: Field, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DARKSTREAM_SERVER__URL", field.client.base_url)
+    for words in (
+        ("preset", "export", "archive", "--block", "keep"),
+        ("preset", "import", "--block", "keep"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(list(words))
+        assert ended.value.code == 0, capsys.readouterr().err
+    kept = field.client.preset("keep")
+    assert kept == load_preset("archive").model_copy(update={"name": "keep"})
 
 
 def add(*options: str) -> int:

@@ -6,6 +6,7 @@ import base64
 import os
 import shutil
 import threading
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fixtures_flows import Field, make_clip
 from fixtures_server import wait_until
 
 from darkstream.model.job import JobStatus
-from darkstream.model.preset import Guards, Preset, VideoRule
+from darkstream.model.preset import Guards, PictureRule, Preset, VideoRule
 from darkstream.model.wire import SubmitJob
 from flows.convert import convert
 
@@ -67,12 +68,17 @@ def test_prefect_shows_the_graph_and_the_table(field: Field, flow_clips: Path) -
 
 
 def test_the_same_content_is_looked_at_and_encoded_once(field: Field, flow_clips: Path) -> None:
-    first = field.convert(field.add(flow_clips / "old.avi"))
+    film = field.add(flow_clips / "old.avi")
+    first = field.convert(film)
     other = field.destination / "again"
     second = field.convert(field.add(flow_clips / "old.avi", "copy of it.avi"), destination=other)
     assert second.status is JobStatus.done, second.reason
     assert second.reused == first.id
     assert (other / "copy of it.mp4").read_bytes() == (field.destination / "old.mp4").read_bytes()
+    os.link(film, film.with_name("linked.avi"))
+    third = field.convert(film.with_name("linked.avi"))
+    assert third.status is JobStatus.done and third.reused in {first.id, second.id}, third.reason
+    assert (field.destination / "linked.mp4").stat().st_size == third.output_bytes
     states = {
         run.name.split()[0]: run.state.name
         for run in field.task_runs(second.flow_run or "")
@@ -85,6 +91,39 @@ def test_the_same_content_is_looked_at_and_encoded_once(field: Field, flow_clips
         "plan": "Cached",
         "reuse": "Completed",
     }
+
+
+def test_what_goes_beside_has_the_name_of_the_output_and_is_made_once(
+    field: Field, flow_clips: Path
+) -> None:
+    pictures = PictureRule(
+        poster=True, sprites_seconds=Fraction(1), thumbnails_seconds=Fraction(1), preview="webp"
+    )
+    wish = Preset(name="shown", video=VideoRule(speed="ultrafast"), pictures=pictures)
+    (field.destination / "old.mp4").write_bytes(b"a stranger's")
+    first = field.convert(field.add(flow_clips / "old.avi"), preset=wish)
+    assert first.status is JobStatus.done, first.reason
+    main, *beside = first.outputs
+    assert main == "old.avi.mp4"
+    assert beside == [
+        "old.avi-poster.jpg",
+        "old.avi.trickplay",
+        "old.avi.thumbnails",
+        "old.avi-preview.webp",
+    ]
+    assert (field.destination / "old.avi.trickplay" / "thumbnails.vtt").is_file()
+    other = field.destination / "again"
+    copy = field.add(flow_clips / "old.avi", "copy.avi")
+    second = field.convert(copy, preset=wish, destination=other)
+    assert second.reused == first.id, second.reason
+    assert sorted(path.name for path in other.iterdir()) == [
+        "copy-poster.jpg",
+        "copy-preview.webp",
+        "copy.mp4",
+        "copy.thumbnails",
+        "copy.trickplay",
+    ]
+    assert field.leftovers() == []
 
 
 def test_an_earlier_result_that_is_gone_is_made_again(field: Field, flow_clips: Path) -> None:
@@ -231,3 +270,14 @@ def _artifacts(flow_run: str) -> list[str]:
     with get_client(sync_client=True) as prefect:
         found = prefect.read_artifacts(artifact_filter=chosen)
     return [str(artifact.data) for artifact in found]
+
+
+def test_bars_and_fields_are_measured_where_the_preset_asks(field: Field) -> None:
+    barred = ("-vf", "drawbox=h=28:t=fill:color=black,drawbox=y=ih-28:h=28:t=fill:color=black")
+    clip = make_clip(field.home / "barred.avi", *barred, "-c:v", "mpeg4")
+    wish = Preset(name="cut", video=VideoRule(speed="ultrafast", crop="auto", fields="measured"))
+    job = field.convert(field.add(clip), preset=wish)
+    assert job.status is JobStatus.done, job.reason
+    assert "it has black bars" in job.reason
+    names = [run.name.split()[0] for run in field.task_runs(job.flow_run or "")]
+    assert names[:5] == ["identify", "probe", "measure", "validate", "plan"]

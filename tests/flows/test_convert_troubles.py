@@ -13,10 +13,11 @@ import pytest
 from fixtures_flows import Field, make_clip
 from fixtures_server import wait_until
 
-from darkstream.errors import SourceUnreadable, StorageFull, VerificationFailed
+from darkstream.errors import Cancelled, SourceUnreadable, StorageFull, VerificationFailed
 from darkstream.model.job import JobStatus
 from darkstream.model.wire import SubmitJob
-from darkstream.stages import discover, encode, identify, measure
+from darkstream.stages import discover, encode, identify, measure, validate
+from darkstream.stages.attempt import Attempt
 from darkstream.storage.publish import Publication
 
 
@@ -42,6 +43,27 @@ def test_a_source_written_to_while_it_is_encoded_is_given_back(
     assert (waiting.status, waiting.attempts) == (JobStatus.queued, 1)
     assert waiting.not_before is not None
     assert field.published() == [] and field.leftovers() == []
+
+
+def test_a_step_that_is_stopped_leaves_nothing_to_the_next_attempt(
+    field: Field, flow_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = field.add(flow_clips / "old.avi", "stopped.avi")
+    with source.open("ab") as file:
+        file.write(b"of another content than other tests' films")
+
+    def stop(attempt: Attempt, _media: object) -> None:
+        attempt.cancel.cancel(Cancelled("the job was cancelled"))
+        attempt.cancel.check()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(validate, "look_over", stop)
+        job = field.convert(source)
+    assert job.status is JobStatus.cancelled
+    field.client.retry_job(job.id)
+    field.work_off()
+    again = field.client.job(job.id)
+    assert again.status is JobStatus.done, again.reason
 
 
 def test_a_source_that_vanishes_while_it_is_encoded_is_not_published(

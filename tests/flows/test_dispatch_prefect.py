@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +19,8 @@ from darkstream.control.dispatcher import Dispatcher
 from darkstream.dispatch import PrefectDispatcher
 from darkstream.dispatch.definitions import read_text
 from darkstream.errors import PrefectUnreachable, ServiceError
-from darkstream.model.base import DispatchId, JobId, LibraryId, ScanId
+from darkstream.model.analyses import AnalysisRun
+from darkstream.model.base import AnalysisId, DispatchId, JobId, LibraryId, ScanId
 from darkstream.model.job import DispatchOrder
 from darkstream.model.library import Library, Scan
 
@@ -98,7 +99,7 @@ async def test_setup_again_is_a_handful_of_reads(
 
     monkeypatch.setattr(PrefectClient, "request", count)
     await dispatcher.setup()
-    assert len(sent) <= 8
+    assert len(sent) <= 10
     assert set(sent) <= {"GET", "POST"}
 
 
@@ -154,7 +155,21 @@ async def test_a_dispatch_makes_one_run_however_often_it_is_asked_for(
     assert run.name == "convert 2 files"
     assert run.parameters == {"dispatch": 1}
     assert run.work_queue_name == "urgent"
-    assert set(run.tags) == {"darkstream", "job-1", "job-2"}
+    assert run.tags == ["darkstream"]  # those of its jobs come when it ends
+
+
+async def test_help_with_a_film_is_a_run_of_its_own_deployment(
+    dispatcher: PrefectDispatcher, client: PrefectClient
+) -> None:
+    order = DispatchOrder(id=DispatchId(7), pool="cpu", queue="bulk", film=JobId(3))
+    catalog = str(uuid4())
+    first = await dispatcher.create_flow_run(order, catalog)
+    assert await dispatcher.create_flow_run(order, catalog) == first
+    run = await client.read_flow_run(first)  # type: ignore[arg-type]
+    assert (run.name, run.parameters) == ("help with job 3", {"dispatch": 7})
+    assert (run.work_queue_name, sorted(run.tags)) == ("bulk", ["darkstream", "job-3"])
+    deployment = await client.read_deployment_by_name("encode-chunks/cpu")
+    assert run.deployment_id == deployment.id
 
 
 async def test_a_scan_makes_one_run(dispatcher: PrefectDispatcher, client: PrefectClient) -> None:
@@ -166,6 +181,32 @@ async def test_a_scan_makes_one_run(dispatcher: PrefectDispatcher, client: Prefe
     assert await dispatcher.create_scan_run(scan, catalog) == first
     run = await client.read_flow_run(first)  # type: ignore[arg-type]
     assert (run.name, run.parameters["scan"]) == ("dry run of movies", 5)
+    later = scan.model_copy(update={"created": scan.created + timedelta(seconds=1)})
+    assert await dispatcher.create_scan_run(later, catalog) != first, "numbers come again"
+
+
+async def test_an_analysis_makes_one_run_each_time_its_worker_is_lost(
+    dispatcher: PrefectDispatcher, client: PrefectClient
+) -> None:
+    analysis = AnalysisRun(
+        id=AnalysisId(5),
+        status="queued",
+        paths=("/in", "/b"),
+        path_count=5,
+        created=datetime.now(UTC),
+    )
+    catalog = str(uuid4())
+    first = await dispatcher.create_analysis_run(analysis, catalog)
+    assert await dispatcher.create_analysis_run(analysis, catalog) == first
+    run = await client.read_flow_run(first)  # type: ignore[arg-type]
+    assert (run.name, run.parameters) == ("analyze /in and 4 more", {"analysis": 5})
+    assert (run.work_queue_name, sorted(run.tags)) == ("normal", ["analysis-5", "darkstream"])
+    lost = analysis.model_copy(update={"attempts": 1, "paths": ("/in",), "path_count": 1})
+    again = await dispatcher.create_analysis_run(lost, catalog)
+    assert again != first
+    assert (await client.read_flow_run(again)).name == "analyze /in"  # type: ignore[arg-type]
+    stopped = lost.model_copy(update={"releases": 1})
+    assert await dispatcher.create_analysis_run(stopped, catalog) not in {first, again}
 
 
 async def test_a_deployment_made_anew_is_found_again(

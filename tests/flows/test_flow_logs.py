@@ -11,6 +11,7 @@ import pytest
 import structlog
 from fixtures_flows import Field
 
+from flows.analyse import analyse
 from flows.convert import convert
 from flows.maintain import maintain
 from flows.scan_library import scan_library
@@ -28,7 +29,7 @@ def foreign_process() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-@pytest.mark.parametrize("flow", [convert, maintain, scan_library])
+@pytest.mark.parametrize("flow", [analyse, convert, maintain, scan_library])
 def test_the_log_of_a_flow_is_ours_in_a_foreign_process(
     flow: Callable[..., Any],
     field: Field,
@@ -37,7 +38,7 @@ def test_the_log_of_a_flow_is_ours_in_a_foreign_process(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("DARKSTREAM_LOG_FORMAT", "json")
-    flow(return_state=True)
+    flow(**({"analysis": 99} if flow is analyse else {}), return_state=True)
     capsys.readouterr()
     structlog.get_logger("darkstream.stages").info("said", file="a.mkv")
     line = json.loads(capsys.readouterr().err)

@@ -23,6 +23,7 @@ from starlette.types import Message
 from darkstream.errors import PrefectUnreachable
 from darkstream.server.prefect_mount import PrefectMount, prefect_environment
 from darkstream.settings import PrefectSettings, ServerSettings, Settings
+from flows.results import MOST_TAGS
 
 
 def _app(mount: PrefectMount) -> FastAPI:
@@ -84,7 +85,7 @@ def test_the_environment_keeps_prefect_in_our_home(tmp_path: Path) -> None:
 async def test_a_failed_start_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> FastAPI:
+    def fail(*_: object) -> FastAPI:
         raise RuntimeError("no such library\nand a second line")
 
     monkeypatch.setattr("darkstream.server.prefect_mount._create_prefect", fail)
@@ -109,7 +110,7 @@ async def test_a_websocket_is_held_until_prefect_is_there(
     async def events(socket: WebSocket) -> None:
         await socket.accept()
 
-    def create() -> FastAPI:
+    def create(*_: object) -> FastAPI:
         assert imported.wait(20)
         return prefect
 
@@ -189,6 +190,35 @@ async def _speak_by_websocket(server: PrefectServer) -> None:
                 return
         assert time.monotonic() < deadline, "the event never arrived"
         await asyncio.sleep(0.2)
+
+
+async def _make_run(http: httpx.AsyncClient, count: int = 0) -> httpx.Response:
+    """A flow run with so many tags."""
+    flow = (await http.post("/flows/", json={"name": "tagged"})).json()["id"]
+    return await http.post("/flow_runs/", json={"flow_id": flow, "tags": [*map(str, range(count))]})
+
+
+async def test_a_cancelled_flow_run_is_heard_of_at_once(prefect_server: PrefectServer) -> None:
+    heard = f"{prefect_server.url}/api/v1/cancels"
+    async with httpx.AsyncClient(base_url=prefect_server.api_url, timeout=60) as http:
+        run = (await _make_run(http)).json()["id"]
+        before = (await http.get(heard)).json()
+        for state in ("RUNNING", "CANCELLING"):
+            wish = {"state": {"type": state}, "force": True}
+            assert (await http.post(f"/flow_runs/{run}/set_state", json=wish)).is_success
+        deadline = time.monotonic() + 10
+        while (await http.get(heard)).json() != before + 1:
+            assert time.monotonic() < deadline, "nobody was told"
+            await asyncio.sleep(0.05)
+
+
+async def test_prefect_takes_as_many_tags_as_we_give_a_flow_run(
+    prefect_server: PrefectServer,
+) -> None:
+    """It puts them into the event of each new state, and refuses a state with more than 100."""
+    async with httpx.AsyncClient(base_url=prefect_server.api_url, timeout=60) as http:
+        assert (await _make_run(http, MOST_TAGS + 20)).is_success
+        assert (await _make_run(http, 150)).status_code == 500
 
 
 async def test_many_writers_at_once_all_get_their_turn(prefect_server: PrefectServer) -> None:

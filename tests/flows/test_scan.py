@@ -200,4 +200,8 @@ def test_a_cancelled_scan_stops(
     monkeypatch.setattr(candidates, "settle", wait_for_it)
     state = scan_library(scan=scan.id, return_state=True)
     assert state.is_cancelled()
+    assert state.message == "the scan is over: it was cancelled, or given to another"
     assert field.client.scan(scan.id).status == "cancelled"
+    (run,) = field.task_runs(str(state.state_details.flow_run_id))
+    assert run.state is not None
+    assert run.state.is_cancelled()

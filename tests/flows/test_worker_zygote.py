@@ -50,6 +50,9 @@ def test_our_flows_are_loaded_in_one_thread(tmp_path: Path) -> None:
         "flows.convert.convert",
         "flows.scan_library.scan_library",
         "flows.maintain.maintain",
+        "flows.settle.settle",
+        "flows.analyse.analyse",
+        "flows.encode_chunks.encode_chunks",
     }
     assert ready["threads"] == 1
 

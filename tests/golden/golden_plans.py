@@ -1,7 +1,7 @@
 """Snapshots of plans and commands.
 
 `python tests/golden/golden_plans.py` writes tests/golden/plans anew from tests/golden/media;
-`python tests/golden/golden_plans.py MEDIA_DIR` first probes the files of those names again.
+`python tests/golden/golden_plans.py MEDIA_DIR` first probes all files there again.
 """
 
 from __future__ import annotations
@@ -17,20 +17,29 @@ sys.path.insert(0, str(_HERE.parent))
 
 from fixtures_planning import proved  # noqa: E402 - the tests' fixtures are beside this directory
 
+from darkstream.errors import SourceRejected  # noqa: E402
 from darkstream.media.command import convert_command  # noqa: E402
+from darkstream.media.hdr10plus import find_kept  # noqa: E402
+from darkstream.media.probe import Prober  # noqa: E402
 from darkstream.media.process import shell_quote  # noqa: E402
 from darkstream.model.media import MediaInfo  # noqa: E402
 from darkstream.model.plan import EncodePlan  # noqa: E402
 from darkstream.planning import fingerprint, make_plan, validate  # noqa: E402
 from darkstream.planning.presets import load_preset  # noqa: E402
+from darkstream.settings import MediaSettings  # noqa: E402
 
 MEDIA = sorted((_HERE / "media").glob("*.json"))
-PRESETS = ("web", "archive", "hevc", "webm", "abr")
+MADE = sorted((_HERE / "made").glob("*.json"))
+"""What probing found in clips that only tests make."""
+PRESETS = ("web", "archive", "hevc", "webm", "abr", "edit", "lossless")
 
 
 def snapshot(path: Path) -> dict[str, Any]:
-    """Decision and command of one file for each preset."""
-    media = MediaInfo.model_validate_json(path.read_bytes())
+    """Decision and command of one file for each preset; a file that cannot be probed has one."""
+    found = json.loads(path.read_bytes())
+    if "refused" in found:
+        return {"decision": "reject", "reason": found["refused"]}
+    media = MediaInfo.model_validate(found)
     return {preset: _decide(media, preset) for preset in PRESETS}
 
 
@@ -43,6 +52,7 @@ def _decide(media: MediaInfo, preset: str) -> dict[str, Any]:
             program=b"ffmpeg",
             source=b"/library/source",
             directory=b"/work/job",
+            hdr10plus=None if find_kept(decision) is None else b"/work/job/hdr10plus.json",
             max_pixels=67_108_864,
         )
         found["fingerprint"] = fingerprint(decision)
@@ -56,22 +66,30 @@ def plan_path(media: Path) -> Path:
     return _HERE / "plans" / media.name
 
 
-def _probe_again(directory: Path) -> None:
-    from darkstream.media.probe import Prober
-    from darkstream.settings import MediaSettings
+def probe(prober: Prober, source: Path) -> dict[str, Any]:
+    """What is kept of a file in tests/golden/media."""
+    try:
+        media = prober.probe(os.fsencode(source))
+    except SourceRejected as refusal:
+        return {"refused": str(refusal)}
+    values: dict[str, Any] = media.model_dump(mode="json", exclude_defaults=True)
+    return values
 
+
+def _probe_again(directory: Path) -> None:
+    manifest = json.loads((directory / "MANIFEST.json").read_text())
     with Prober(MediaSettings()) as prober:
-        for path in MEDIA:
-            found = prober.probe(os.fsencode(directory / path.stem))
-            values = found.model_dump(mode="json", exclude_defaults=True)
-            path.write_text(json.dumps(values, indent=1) + "\n")
+        for name in (entry["file"] for entry in manifest):
+            found = probe(prober, directory / name)
+            path = _HERE / "media" / f"{name}.json"
+            path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
 def main() -> None:
     """Write everything anew."""
     if len(sys.argv) > 1:
         _probe_again(Path(sys.argv[1]))
-    for path in MEDIA:
+    for path in (*MEDIA, *MADE):
         plan_path(path).write_text(json.dumps(snapshot(path), indent=1, ensure_ascii=False) + "\n")
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 from fixtures_planning import Clips, Walker
 
@@ -14,7 +17,7 @@ from darkstream.media.measure import Measured, check_streams
 from darkstream.media.tally import Tally
 from darkstream.model.encoded import StreamTally
 from darkstream.model.media import Severity
-from darkstream.planning.presets import load_preset
+from darkstream.planning.presets import load_preset, parse_preset
 
 
 def _transport(clips: Clips) -> bytes:
@@ -203,3 +206,28 @@ def test_music_keeps_its_tags_and_tells_no_places(
     assert made.title == tags.pop("title")
     assert dict(made.tags) == tags
     assert b"+48.1" not in Path(os.fsdecode(done.presentation.path)).read_bytes()
+
+
+def test_a_varying_rate_passes_through_or_becomes_constant_as_a_whole(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    uneven = "testsrc2=s=96x64:r=30:d=2,select='not(eq(mod(n\\,5)\\,3))'"
+    options = ("-fps_mode", "passthrough", "-c:v", "mpeg4", "-video_track_timescale", "30000")
+    source = clips.make("uneven.mp4", "-f", "lavfi", "-i", uneven, *options)
+    assert walker.prober.probe(os.fsencode(source)).video[0].variable_rate
+
+    def times(wish: str) -> list[Fraction]:
+        work = tmp_path / (wish or "keep")
+        preset = parse_preset(f"name: x\nextends: web\nvideo: {{{wish}}}\n", "x.yaml")
+        done = walker.walk(source, preset, work)
+        assert done.presentation is not None, done.reason
+        with av.open(os.fsdecode(done.presentation.path)) as container:
+            found = [frame.pts * frame.time_base for frame in container.decode(video=0)]
+        return [Fraction(at) - Fraction(found[0]) for at in found]
+
+    with av.open(str(source)) as container:
+        before = [Fraction(f.pts * f.time_base) for f in container.decode(video=0)]
+    assert times("") == [at - before[0] for at in before]
+    steady = times("rate_mode: constant")
+    assert {later - earlier for earlier, later in pairwise(steady)} == {Fraction(1, 30)}
+    assert len(steady) == 60

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from fixtures_planning import LIMITS, Clips, Walker, damage, encode_of, fast
 
-from darkstream.errors import Cancelled, ProcessFailed, ProcessTimeout, SourceRejected, StorageFull
+from darkstream.errors import (
+    Cancelled,
+    OutputTooLarge,
+    ProcessFailed,
+    ProcessTimeout,
+    SourceRejected,
+    StorageFull,
+)
 from darkstream.media.encode import _explain, encode
 from darkstream.media.process import FfmpegProgress, Limits
 from darkstream.media.tally import Tally
@@ -199,6 +208,25 @@ def test_an_encode_that_cannot_become_smaller_is_ended(
     assert not os.path.exists(encoded.directory)
 
 
+def test_an_encode_is_ended_as_soon_as_it_is_clear_that_it_will_not_be_smaller(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    noise = ("-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=12,noise=alls=20:allf=t")
+    source = clips.make("poor.mkv", *noise, "-c:v", "mpeg4", "-q:v", "31")
+    plan = plan_for(walker, source, "web")
+    slow = encode_of(plan).model_copy(update={"speed": "slower"})
+    encoded = encode(
+        plan.model_copy(update={"smaller_by": 0.5, "renditions": (slow,)}),
+        os.fsencode(source),
+        os.fsencode(tmp_path),
+        capabilities=walker.capabilities,
+        sandbox=walker.sandbox,
+        limits=LIMITS,
+    )
+    assert encoded.outgrown
+    assert re.fullmatch(r"after \d\d% it is \d+ bytes: it would grow past \d+", encoded.log)
+
+
 def test_an_output_that_grows_beyond_belief_is_ended(
     walker: Walker, clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,10 +235,10 @@ def test_an_output_that_grows_beyond_belief_is_ended(
 
     def outgrow(argv: list[bytes], *, limits: Limits, **_options: object) -> None:
         allowed.append(limits.output_bytes)
-        raise ProcessTimeout("its output grew past it", argv=argv, code=-9, stderr="")
+        raise OutputTooLarge("its output grew past it", argv=argv, code=-9, stderr="")
 
     monkeypatch.setattr("darkstream.media.encode.run", outgrow)
-    with pytest.raises(ProcessTimeout, match="grew past"):
+    with pytest.raises(OutputTooLarge):
         encode(
             plan_for(walker, source, "web"),
             os.fsencode(source),
@@ -220,6 +248,34 @@ def test_an_output_that_grows_beyond_belief_is_ended(
             limits=LIMITS,
         )
     assert allowed == [20 * source.stat().st_size + (1 << 30)]
+
+
+@pytest.mark.parametrize(("kind", "outgrown"), [(OutputTooLarge, True), (ProcessTimeout, False)])
+def test_only_the_limit_of_the_output_says_that_it_became_no_smaller(
+    walker: Walker,
+    clips: Clips,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[ProcessTimeout],
+    outgrown: bool,
+) -> None:
+    source = clips.plain("ended.mkv", "-c:v", "mpeg4", "-c:a", "ac3")
+
+    def end(argv: list[bytes], **_options: object) -> None:
+        raise kind("was ended: 'grew past.mkv' took too long", argv=argv, code=-9, stderr="")
+
+    monkeypatch.setattr("darkstream.media.encode.run", end)
+    plan = plan_for(walker, source, "web").model_copy(update={"smaller_by": 0.1})
+    with nullcontext() if outgrown else pytest.raises(kind, match="took too long"):
+        encoded = encode(
+            plan,
+            os.fsencode(source),
+            os.fsencode(tmp_path),
+            capabilities=walker.capabilities,
+            sandbox=walker.sandbox,
+            limits=LIMITS,
+        )
+        assert encoded.outgrown
 
 
 def test_what_was_verified_is_not_encoded_again(
@@ -273,12 +329,13 @@ def test_a_full_disk_and_other_failures_are_told_in_one_line() -> None:
 
 
 def test_nothing_that_decodes_is_refused(walker: Walker, clips: Clips, tmp_path: Path) -> None:
-    plan = plan_for(walker, clips.plain("gone.mkv", "-c:v", "mpeg4"), "web")
+    source = clips.plain("gone.mkv", "-c:v", "mpeg4")
+    plan = plan_for(walker, source, "web")
     broken = plan.model_copy(update={"source_formats": ("avi",)})
     with pytest.raises((ProcessFailed, SourceRejected)):
         encode(
             broken,
-            os.fsencode(clips.plain("gone.mkv")),
+            os.fsencode(source),
             os.fsencode(tmp_path),
             capabilities=walker.capabilities,
             sandbox=walker.sandbox,

@@ -11,8 +11,9 @@ import pytest
 from fixtures_planning import Clips, Walked, Walker
 
 from darkstream.errors import VerificationFailed
-from darkstream.media.manifests import read_tracks
-from darkstream.media.package import package, starts_fast
+from darkstream.media.boxes import starts_fast
+from darkstream.media.package import package
+from darkstream.media.tracks import read_tracks
 from darkstream.model.plan import AbrPackage, EncodePlan
 from darkstream.model.preset import PackageRule, Preset, Rung
 from darkstream.planning.presets import load_preset
@@ -58,10 +59,10 @@ def test_segments_are_aligned_and_both_manifests_name_them(walked: Walked) -> No
 def test_the_master_playlist_names_codecs_sizes_and_languages(walked: Walked) -> None:
     text = (directory_of(walked) / "master.m3u8").read_text()
     assert text.startswith("#EXTM3U\n#EXT-X-VERSION:7\n")
-    assert 'LANGUAGE="en",DEFAULT=YES' in text
-    assert 'NAME="Director \'cut\'",LANGUAGE="ja",DEFAULT=NO' in text
+    assert 'NAME="eng",DEFAULT=YES,AUTOSELECT=YES,LANGUAGE="en",CHANNELS="2"' in text
+    assert 'NAME="Director \'cut\'",DEFAULT=NO,AUTOSELECT=YES,LANGUAGE="ja",CHANNELS="2"' in text
     assert text.count("#EXT-X-STREAM-INF:BANDWIDTH=") == 2
-    assert 'RESOLUTION=320x240,FRAME-RATE=25.000,AUDIO="audio"' in text
+    assert 'RESOLUTION=320x240,VIDEO-RANGE=SDR,FRAME-RATE=25.000,AUDIO="audio"' in text
     assert 'CODECS="avc1.' in text
     assert ',mp4a.40.2"' in text
 
@@ -73,6 +74,31 @@ def test_the_dash_manifest_is_exact(walked: Walked) -> None:
     assert 'lang="ja"' in text
     assert "<Label>Director" in text
     assert "bitstreamSwitching" not in text
+
+
+def test_a_second_codec_is_a_group_of_its_own(walker: Walker, clips: Clips, tmp_path: Path) -> None:
+    source = clips.make(
+        "surround.mkv",
+        *("-i", str(clips.plain("five.mp4", seconds=5)), "-map", "0", "-c", "copy"),
+        *("-c:a", "ac3", "-ac", "6", "-metadata:s:a:0", "language=eng"),
+    )
+    wish = preset()
+    wish = wish.model_copy(update={"audio": wish.audio.model_copy(update={"beside_codec": "eac3"})})
+    done = walker.walk(source, wish, tmp_path)
+    assert done.status == "done", done.reason
+    directory = directory_of(done)
+    master = (directory / "master.m3u8").read_text()
+    assert 'GROUP-ID="audio-aac",NAME="eng",DEFAULT=YES' in master
+    assert 'GROUP-ID="audio-eac3",NAME="eng",DEFAULT=YES' in master
+    assert 'LANGUAGE="en",CHANNELS="6"' in master
+    variants = [line for line in master.splitlines() if line.startswith("#EXT-X-STREAM-INF")]
+    told = [("mp4a.40.2" in v, "ec-3" in v, 'AUDIO="audio-eac3"' in v) for v in variants]
+    assert told == [(True, False, False)] * 2 + [(False, True, True)] * 2
+    mpd = (directory / "manifest.mpd").read_text()
+    assert mpd.count('contentType="audio"') == 2
+    assert mpd.count('value="main"') == 2
+    sound = [track.codecs for track in read_tracks(os.fsencode(directory)) if track.kind == "audio"]
+    assert sound == ["mp4a.40.2", "ec-3"]
 
 
 @pytest.mark.parametrize("name", ["manifest.mpd", "master.m3u8"])
@@ -125,7 +151,9 @@ def test_a_missing_or_unnamed_segment_is_noticed(walked: Walked) -> None:
     (directory_of(walked) / "stray.m4s").unlink()
     hls_only = _hls_only(walked.plan)
     (directory_of(walked) / "seg-0-00002.m4s").unlink()
-    with pytest.raises(VerificationFailed, match=r"names seg-0-00002\.m4s, which is not there"):
+    with pytest.raises(
+        VerificationFailed, match=r"seg-0-00002\.m4s is not there \(RFC 8216bis 4\.4\.4\)"
+    ):
         package(hls_only, walked.encoded)
 
 

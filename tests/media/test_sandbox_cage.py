@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,9 +16,11 @@ import pytest
 from fixtures_processes import gone
 from structlog.testing import capture_logs
 
-from darkstream.errors import ProcessFailed, SandboxUnavailable
+from darkstream.errors import Cancelled, ProcessFailed, ProcessTimeout, SandboxUnavailable
 from darkstream.media.process import Limits, run
 from darkstream.media.sandbox import Sandbox
+from darkstream.media.usage import spent_seconds
+from darkstream.observe.cancel import CancelToken
 
 Caged = Callable[..., str]
 
@@ -147,6 +150,24 @@ def test_limits_hold_in_the_cage(cage: Sandbox) -> None:
 def test_the_costs_of_what_is_in_the_cage_are_ours(cage: Sandbox) -> None:
     line = b"i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"
     assert run(cage.wrap([b"bash", b"-c", line])).cpu_s > 0.1
+
+
+@pytest.mark.parametrize("line", ["while :; do :; done", "trap '' TERM; while :; do :; done"])
+@pytest.mark.parametrize("caged", [True, False])
+def test_the_costs_of_what_we_end_are_ours(cage: Sandbox, line: str, caged: bool) -> None:
+    argv = [b"bash", b"-c", line.encode()]
+    token = CancelToken()
+    timer = threading.Timer(1.5, token.cancel, [Cancelled("enough")])
+    before = spent_seconds()
+    timer.start()
+    with pytest.raises(Cancelled):
+        run(cage.wrap(argv) if caged else argv, cancel=token)
+    cancelled = spent_seconds()
+    with pytest.raises(ProcessTimeout):
+        run(cage.wrap(argv) if caged else argv, limits=Limits(wall_s=1.5))
+    # Other tests may use the cores too; a child that gets a fifth of one is counted all the same.
+    assert 0.3 < cancelled - before < 4
+    assert 0.3 < spent_seconds() - cancelled < 4
 
 
 PARENT = """

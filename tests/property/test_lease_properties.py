@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
+from fixtures_server import node_report
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,6 +29,7 @@ from darkstream.catalog import Catalog
 from darkstream.errors import Conflict, LeaseLost
 from darkstream.model.base import ContentId, DispatchId, Fingerprint, JobId, NodeName
 from darkstream.model.job import Claim, ContentKey, Outcome, OutputFile
+from darkstream.model.node import PauseKind
 from darkstream.model.preset import Preset
 from darkstream.model.wire import (
     Commit,
@@ -58,18 +59,6 @@ _TOLD = text("SELECT count(*) FROM outbox WHERE type = 'job.ended'")
 _SILENCE = text("UPDATE jobs SET lease_until = 0 WHERE id = :job AND status = 'running'")
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database without rows."""
-    path = tmp_path_factory.mktemp("template") / "catalog.db"
-    catalog = Catalog(f"sqlite:///{path}", lease=LEASE)
-    catalog.migrate()
-    with catalog.database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    catalog.close()
-    return path
-
-
 def some_worker(machine: Leases) -> bool:
     return bool(machine.workers)
 
@@ -89,6 +78,7 @@ class Leases(RuleBasedStateMachine):
         shutil.copy(self.template, self.directory)
         url = f"sqlite:///{self.directory}/{self.template.name}"
         self.catalog = Catalog(url, lease=LEASE)
+        self.catalog.nodes.report(NODE, node_report())
         self.model = Model()
         self.workers: list[Worker] = []
         self.count = 0
@@ -149,7 +139,14 @@ class Leases(RuleBasedStateMachine):
                 job.dispatch, job.blocker = order.id, None
         assert not orders or len(self.model.open) <= window
         for order in orders[:claims]:
-            assert self.claim(order.id, f"run-{order.id}"), "a dispatch was made for nothing"
+            claimed = self.claim(order.id, f"run-{order.id}")
+            assert claimed or self.model.rests, "a dispatch was made for nothing"
+
+    @rule(kind=st.sampled_from(["soft", "hard", "drain", None]))
+    def rest(self, kind: PauseKind | None) -> None:
+        """The node is to rest, or to work again; what it has begun goes on."""
+        assert self.catalog.nodes.pause(NODE, kind).rest == kind
+        self.model.rests = kind is not None
 
     @rule(pick=PICK, adopt_s=st.sampled_from([0.0, 60.0]), run=st.sampled_from(["run", "copy"]))
     def claim_any(self, pick: int, adopt_s: float, run: str) -> None:
@@ -172,7 +169,7 @@ class Leases(RuleBasedStateMachine):
         asked = f"claim-{self.count}"
         claim = self.catalog.leases.claim(dispatch, NODE, run, asked=asked, adopt_s=adopt_s)
         self.model.take_back(dispatch, run)
-        job = self.model.next_of(dispatch, adopt=adopt_s > 0)
+        job = None if self.model.rests else self.model.next_of(dispatch, adopt=adopt_s > 0)
         if dispatch in self.model.open:
             self.model.asked[dispatch] = asked
         assert (claim and claim.job) == (job and job.id)
@@ -502,6 +499,7 @@ class Leases(RuleBasedStateMachine):
 
     def finish_everything(self) -> None:
         """From wherever this is, honest workers bring every job to its end."""
+        self.rest(None)
         for dispatch in list(self.model.open):
             self.catalog.dispatches.lose(dispatch, "the end")
             self.model.close(dispatch)

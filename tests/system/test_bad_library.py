@@ -85,7 +85,7 @@ def _remove_once_queued(machine: Machine, run: Program, source: Path) -> None:
 
 
 def _path(line: Line) -> bytes:
-    return base64.b64decode(line["source_b64"] or "") or line["source"].encode()
+    return base64.b64decode(line.get("source_b64", "")) or line["source"].encode()
 
 
 def _outcomes(lines: list[Line]) -> dict[str, tuple[str, str]]:

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+import httpx
 import pytest
 from fixtures_server import wait_until
 from fixtures_system import START_S, Machine, Up
 
 _ROOT = Path(str(resources.files("darkstream"))).parent
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LINK = re.compile(r"http://\S+/flow-run/([0-9a-f-]{36})")
 _PROCESS = """
 name: darkstream
 pull: []
@@ -31,9 +32,11 @@ def _run_deployment(machine: Machine, name: str, source: Path) -> str:
         *("deployment", "run", name, "-p", f"source={source}", "-p", "preset=web")
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    found = _UUID.search(done.stdout)
+    found = _LINK.search(done.stdout)
     assert found, done.stdout
-    return found[0]
+    page = httpx.get(found[0], headers={"Accept": "text/html"}, trust_env=False)
+    assert (page.status_code, "<title>Prefect" in page.text) == (200, True), found[0]
+    return found[1]
 
 
 def _assert_converted(machine: Machine, source: Path, flow_run: str) -> None:
@@ -46,6 +49,9 @@ def _assert_converted(machine: Machine, source: Path, flow_run: str) -> None:
 
 def test_prefects_own_deploy_and_run_convert_a_file(up: Up, system_clips: dict[str, Path]) -> None:
     machine = up.machine
+    told = dict(re.findall(r"(PREFECT_\w+)=(\S+)", up.program.log))
+    assert told.keys() == {"PREFECT_API_URL", "PREFECT_UI_URL"}
+    assert told.items() <= machine.prefect_environment.items()
     deployed = machine.prefect("deploy", "--all", cwd=_ROOT)
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     source = machine.film(system_clips["blink"], "by-prefect.avi")

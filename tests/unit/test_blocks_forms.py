@@ -58,6 +58,11 @@ def test_an_empty_form_is_the_preset_of_the_model() -> None:
     assert Preset().to_model("mine") == PresetValue(name="mine")
 
 
+def test_a_preset_comes_back_from_its_form() -> None:
+    preset = PresetValue(name="mine", validation="full", video=VideoRule(codec="hevc"))
+    assert Preset.from_model(preset).to_model("mine") == preset
+
+
 def test_a_block_that_was_never_saved_needs_a_name() -> None:
     with pytest.raises(UsageError, match="never saved"):
         Preset().to_model()

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from darkstream.cli import run, session
+from darkstream.cli.main import cli, main
+from darkstream.cli.supervisor import Supervisor
+from darkstream.errors import ProcessFailed
 from darkstream.settings import Settings
 
 
@@ -60,6 +63,34 @@ def test_a_run_waits_for_another_that_has_a_server_of_its_own(
     assert used == ["supervisor"]
     assert (servers.started, servers.most) == (2, 1)
     assert capsys.readouterr().err.count("Waiting for another 'darkstream run'") == 1
+
+
+def test_an_error_of_a_run_names_the_log_and_stays_what_it_was(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fail(_supervisor: Supervisor) -> None:
+        raise ProcessFailed("ffmpeg failed", argv=[b"ffmpeg"], code=7, stderr="said")
+
+    def command(**_options: object) -> None:
+        with run._embedded(Settings(home=tmp_path), None):
+            pytest.fail("it did not start")
+
+    monkeypatch.setattr(Supervisor, "stop_on_signals", lambda _supervisor: None)
+    monkeypatch.setattr(Supervisor, "start", fail)
+    monkeypatch.setattr(cli, "main", command)
+    with pytest.raises(ProcessFailed) as told:
+        command()
+    assert (told.value.code, told.value.stderr) == (7, "said")
+    with pytest.raises(SystemExit) as ended:
+        main(["--debug", "run"])
+    assert ended.value.code == 1
+    traced = capsys.readouterr().err
+    assert "Traceback" in traced and "ffmpeg failed" in traced and "run.log" in traced
+    with pytest.raises(SystemExit) as ended:
+        main(["run"])
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said == f"Error: ffmpeg failed (details: {tmp_path / 'run.log'})\n"
 
 
 def test_runs_share_the_server_of_up(servers: _Servers, tmp_path: Path) -> None:

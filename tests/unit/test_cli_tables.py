@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from darkstream.cli.tables import format_bytes, print_table, summarise, write_report
+from darkstream.cli.tables import (
+    describe_quality,
+    format_bytes,
+    print_table,
+    summarise,
+    write_report,
+)
 from darkstream.errors import StorageError
 from darkstream.model.job import ReportLine
+from darkstream.model.replacement import Evidence
 
 
 def line(**changes: object) -> ReportLine:
@@ -71,3 +78,11 @@ def test_a_report_is_json_lines_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot write the report"):
         write_report([], str(tmp_path / "none" / "report.jsonl"))
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.jsonl"]
+
+
+def test_how_alike_two_films_are_in_one_line() -> None:
+    vmaf = Evidence(metric="vmaf", mean=95.26, least=91.2, least_at=751.4)
+    assert describe_quality(vmaf) == "VMAF 95.3 on average, 91.2 at 0:12:31"
+    ssim = Evidence(metric="ssim", mean=0.98765, least=0.9, least_at=0.0)
+    assert describe_quality(ssim) == "SSIM 0.988 on average, 0.900 at 0:00:00"
+    assert describe_quality(Evidence(note="its pictures were copied")) is None

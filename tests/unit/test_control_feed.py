@@ -13,7 +13,14 @@ from darkstream.control import nodes
 from darkstream.control.feed import feed_jobs, feed_scans
 from darkstream.control.jobs import get_job
 from darkstream.control.libraries import add_library
-from darkstream.control.nodes import report_node
+from darkstream.control.nodes import (
+    count_light,
+    count_slots,
+    limit_runs,
+    list_nodes,
+    pause_node,
+    report_node,
+)
 from darkstream.control.rounds import Round, run_rounds
 from darkstream.control.scans import start_scan
 from darkstream.control.wing import Wing
@@ -87,6 +94,19 @@ async def test_the_pool_is_chosen_from_the_nodes_that_are_alive_then(wing: Wing)
     assert [get_job(wing, one).pool for one in (later, plain)] == ["gpu", "cpu"]
 
 
+async def test_no_flow_run_waits_for_an_encoding_session(wing: Wing) -> None:
+    report = node_report(gpu="GeForce", slots=8).model_copy(update={"gpu_sessions": 3})
+    report_node(wing, "rack", report)
+    for _ in range(9):
+        submit(wing, preset=preferring("prefer"))
+    dispatcher = FakeDispatcher()
+    await feed_jobs(wing, dispatcher)
+    assert [(order.pool, len(order.jobs)) for order in dispatcher.orders] == [("gpu", 3)] * 3
+    assert limit_runs(list_nodes(wing), "cpu", 64) == 64
+    report_node(wing, "more", node_report(gpu="L4", slots=8))
+    assert limit_runs(list_nodes(wing), "gpu", 64) == 64, "there, slots are the limit"
+
+
 class _Failing(FakeDispatcher):
     async def create_flow_run(self, order: DispatchOrder, catalog_uuid: str) -> str:
         if self.orders:
@@ -143,3 +163,19 @@ async def test_a_look_at_the_queue_does_not_call_for_the_next(
     stop.set()
     await asyncio.wait_for(task, 5)
     assert looks == 1
+
+
+async def test_nothing_is_dispatched_while_all_that_could_do_it_rest(wing: Wing) -> None:
+    wing.catalog.nodes.report("den", node_report(slots=2))
+    wing.catalog.nodes.report("rack", node_report(slots=4))
+    submit(wing)
+    dispatcher = FakeDispatcher()
+    pause_node(wing, "rack", "drain")
+    assert count_slots(wing.catalog.nodes.all(), "cpu") == 2
+    pause_node(wing, "den", "soft")
+    assert count_light(wing.catalog.nodes.all()) == 1, "a paused one scans"
+    assert not await feed_jobs(wing, dispatcher)
+    assert dispatcher.orders == []
+    pause_node(wing, "rack", None)
+    assert await feed_jobs(wing, dispatcher)
+    assert len(dispatcher.orders) == 1

@@ -12,6 +12,7 @@ from darkstream.control.reconcile import Reconciler, expire_leases
 from darkstream.control.silence import Silence
 from darkstream.control.wing import Wing
 from darkstream.control.work import claim_job, lose_flow_run
+from darkstream.errors import PrefectUnreachable
 from darkstream.model.base import DispatchId, JobId, NodeName
 from darkstream.model.job import JobStatus
 from darkstream.model.wire import ClaimRequest
@@ -182,23 +183,44 @@ async def test_a_run_that_waits_for_a_gpu_that_is_gone_is_recalled(wing: Wing) -
     assert [(order.pool, order.jobs) for order in dispatcher.orders[3:]] == [("gpu", (demanding,))]
 
 
+async def _lost(wing: Wing, dispatcher: FakeDispatcher, reconciler: Reconciler) -> str:
+    """A flow run whose dispatch is lost while Prefect believes it running, seen so twice."""
+    _, dispatch, run = await _dispatched(wing, dispatcher)
+    _claim(wing, dispatch, run)
+    dispatcher.states_of[run] = "RUNNING"
+    await reconciler.step()
+    lose_flow_run(wing, run, "killed")
+    await reconciler.step()
+    return run
+
+
 async def test_a_lost_dispatch_is_crashed_in_prefect_when_prefect_does_not_notice(
     wing: Wing,
 ) -> None:
     dispatcher, clock = FakeDispatcher(), _Clock()
-    _, dispatch, run = await _dispatched(wing, dispatcher)
-    _claim(wing, dispatch, run)
-    dispatcher.states_of[run] = "RUNNING"
     reconciler = Reconciler(wing, dispatcher, clock)
-    await reconciler.step()
-    lose_flow_run(wing, run, "killed")
-    await reconciler.step()
+    run = await _lost(wing, dispatcher, reconciler)
     assert dispatcher.crashed == {}
     clock.now += 31
     await reconciler.step()
     assert list(dispatcher.crashed) == [run]
     await reconciler.step()
     assert len(dispatcher.crashed) == 1
+
+
+async def test_a_prefect_that_refuses_a_crash_does_not_hold_up_all_others(wing: Wing) -> None:
+    dispatcher, clock = FakeDispatcher(), _Clock()
+    reconciler = Reconciler(wing, dispatcher, clock)
+    await _lost(wing, dispatcher, reconciler)
+    dispatcher.refuses_crashes = True
+    clock.now += 31
+    with pytest.raises(PrefectUnreachable):
+        await reconciler.step()
+    clock.now += 60
+    await reconciler.step()
+    dispatcher.refuses_crashes = False
+    await reconciler.step()
+    assert dispatcher.crashed == {}
 
 
 async def test_expiry_leaves_living_leases_alone(wing: Wing) -> None:

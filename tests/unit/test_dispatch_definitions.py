@@ -16,7 +16,11 @@ def test_the_deployments_are_those_everybody_speaks_of() -> None:
     assert [(each.full_name, each.work_pool.name) for each in definitions] == [
         ("convert/cpu", "cpu"),
         ("convert/gpu", "gpu"),
+        ("encode-chunks/cpu", "cpu"),
+        ("encode-chunks/gpu", "gpu"),
         ("scan-library/control", "control"),
+        ("settle/control", "control"),
+        ("analyze/control", "control"),
         ("maintain/control", "control"),
     ]
     assert pools_of(definitions) == ("cpu", "gpu", "control")

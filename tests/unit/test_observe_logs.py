@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 import structlog
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from darkstream.observe.logs import configure
 from darkstream.observe.redaction import redact
 from darkstream.settings import Settings
+
+_POOL = "sqlalchemy.pool.impl.AsyncAdaptedQueuePool"
 
 
 @pytest.fixture
@@ -21,7 +25,7 @@ def logs_restored() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name in ("prefect.task_runs", "prefect.flow_runs", "asyncio"):
+    for name in ("prefect.task_runs", "prefect.flow_runs", "asyncio", _POOL):
         logging.getLogger(name).filters.clear()
     structlog.reset_defaults()
 
@@ -121,3 +125,27 @@ def test_the_end_of_an_observer_of_prefects_is_no_error(
     said = capsys.readouterr().err
     assert "_handle_polling_task_done" not in said
     assert "_another" in said
+
+
+async def _cancel_a_return(database: Path) -> object:
+    """Cancel a task while it gives its connection back, as the end of a server does."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{database}")
+    connection = await greenlet_spawn(engine.sync_engine.raw_connection)
+    giving_back = asyncio.create_task(greenlet_spawn(connection.close))
+    await asyncio.sleep(0)
+    giving_back.cancel()
+    (outcome,) = await asyncio.gather(giving_back, return_exceptions=True)
+    await engine.dispose()
+    return outcome
+
+
+def test_a_cancelled_return_of_a_connection_is_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], logs_restored: None
+) -> None:
+    configure(_settings(tmp_path, "console"))
+    outcome = asyncio.run(_cancel_a_return(tmp_path / "any.db"))
+    assert isinstance(outcome, asyncio.CancelledError)
+    assert "CancelledError" not in capsys.readouterr().err
+    broken = OSError("disk I/O error")
+    logging.getLogger(_POOL).error("Exception during reset or similar", exc_info=broken)
+    assert "disk I/O error" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 import pytest
@@ -92,6 +93,19 @@ class TestInput:
         assert after(argv, "-threads") == "3"
         assert after(argv, "-threads:v:0") == "3"
 
+    def test_x265_has_a_pool_of_as_many_threads(self) -> None:
+        plan = plan_of(media_info(video_stream(codec="vp8")), "hevc")
+        assert after(words(plan, threads=3), "-x265-params:v:0").endswith(":pools=3")
+        assert "pools" not in after(words(plan), "-x265-params:v:0")
+
+    @pytest.mark.parametrize(
+        ("threads", "level"), [(1, 1), (2, 2), (3, 3), (5, 3), (6, 4), (23, 5), (24, 6), (128, 6)]
+    )
+    def test_svt_av1_has_the_level_for_as_many_cores(self, threads: int, level: int) -> None:
+        plan = plan_of(media_info(video_stream(codec="vp8")), "archive")
+        assert after(words(plan, threads=threads), "-svtav1-params:v:0").endswith(f":lp={level}")
+        assert "lp=" not in after(words(plan), "-svtav1-params:v:0")
+
     def test_decoding_for_the_proof_ends_at_the_first_error(self) -> None:
         argv = decode_command(
             [b"/a\xff", b"/b"], program=b"ffmpeg", formats="hls", max_pixels=9, strict=True
@@ -153,12 +167,12 @@ class TestTracks:
         argv = words(plan_of(media_info(video_stream(codec="vp8"), audio_stream())))
         assert after(argv, "-disposition:a:0") == "0"
 
-    def test_channels_without_a_layout_are_a_number(self) -> None:
+    def test_channels_without_a_layout_stay_as_they_are(self) -> None:
         plan = plan_of(media_info(video_stream(codec="vp8"), audio_stream(codec="ac3")))
         (track,) = plan.audio
         bare = track.model_copy(update={"layout": None, "bit_rate": None})
         argv = words(plan.model_copy(update={"audio": (bare,)}))
-        assert after(argv, "-ac:a:0") == "2"
+        assert not {"-ac:a:0", "-channel_layout:a:0"} & set(argv)
         assert "-b:a:0" not in argv
 
     def test_a_copied_stream_without_a_tag_has_none(self) -> None:
@@ -271,8 +285,10 @@ class TestEncoders:
         options = encoder_options(video, 0, aligned=True)
         assert (options["rc:v:0"], options["cq:v:0"], options["preset:v:0"]) == ("vbr", 22, "p5")
         assert options["no-scenecut:v:0"] == 1
-        slow = rendition(encoder="av1_nvenc", speed="4")
-        assert encoder_options(slow, 0, aligned=False)["preset:v:0"] == "p5"
+        slow = rendition(codec="av1", encoder="av1_nvenc", hardware=True, speed="4")
+        assert encoder_options(slow, 0, aligned=False)["preset:v:0"] == "p6"
+        odd = rendition(encoder="h264_nvenc", hardware=True, speed="placebo")
+        assert encoder_options(odd, 0, aligned=False)["preset:v:0"] == "p5"
 
     def test_further_options_come_last(self) -> None:
         options = encoder_options(rendition(options=(("crf", "1"),)), 0, aligned=False)
@@ -293,9 +309,16 @@ class TestPresentation:
     def test_all_renditions_come_from_one_decode(self) -> None:
         argv = words(plan_of(media_info(video_stream(), audio_stream()), "abr"))
         assert argv.count("-i") == 1
-        assert "split=4" in after(argv, "-filter_complex")
         assert after(argv, "-adaptation_sets").startswith("id=0,streams=0 id=1,streams=1")
         assert argv[-1] == "file:/out/manifest.mpd"
+
+    def test_each_rendition_is_scaled_from_the_next_larger_one(self) -> None:
+        argv = words(plan_of(media_info(video_stream(), audio_stream()), "abr"))
+        graph = after(argv, "-filter_complex").split(";")
+        scaled = [re.findall(r"\[(\w+)\]", one) for one in graph if "scale=" in one]
+        parted = [re.findall(r"\[(\w+)\]", one) for one in graph if "split=2" in one]
+        assert len(scaled) == len(parted) + 1 and "split=4" not in argv
+        assert [names[0] for names in scaled[1:]] == [names[2] for names in parted]
 
     def test_segments_may_end_a_picture_early(self) -> None:
         argv = words(plan_of(media_info(video_stream(), audio_stream()), "abr"))
@@ -319,4 +342,55 @@ class TestValues:
         assert software is not None
         assert hardware is not None
         assert (software.name, hardware.name) == ("libx264", "h264_nvenc")
-        assert node.encoder("vvc") is None
+        assert node.encoder("theora") is None
+
+
+class TestDynamicHdr:
+    """What keeps data for single scenes beside the pictures."""
+
+    def _plan(self) -> EncodePlan:
+        stream = video_stream(
+            codec="hevc",
+            bit_depth=10,
+            pix_fmt="yuv420p10le",
+            hdr="dolby_vision",
+            dolby_vision={"profile": 8, "compatibility": 1},
+            hdr10plus=True,
+            colour={"primaries": "bt2020", "transfer": "smpte2084", "matrix": "bt2020nc"},
+            mastering_display=MASTERING,
+            mirrored=True,
+        )
+        return plan_of(media_info(stream), "hevc")
+
+    def test_dolby_vision_has_its_buffer_and_its_record(self) -> None:
+        argv = words(self._plan())
+        assert after(argv, "-dolbyvision:v:0") == "1"
+        assert after(argv, "-maxrate:v:0") == after(argv, "-bufsize:v:0") == "50000000"
+        assert after(argv, "-f_strict") == "unofficial"
+        assert "DOVI" not in after(argv, "-filter_complex")
+
+    def test_what_is_not_kept_is_taken_off_the_pictures(self) -> None:
+        plan = self._plan()
+        video = encode_of(plan).model_copy(update={"dolby_vision": None})
+        argv = words(plan.model_copy(update={"renditions": (video,)}))
+        assert "type=DOVI_METADATA" in after(argv, "-filter_complex")
+        assert "-f_strict" not in argv
+        sdr = rendition("hevc", strip_dolby_vision=True)
+        kinds = [options["type"] for name, options in picture_filters(sdr) if name == "sidedata"]
+        assert kinds == ["DISPLAYMATRIX", "DOVI_RPU_BUFFER", "DOVI_METADATA"]
+
+    def test_a_path_of_any_name_is_one_value_among_others(self) -> None:
+        argv = convert_command(
+            self._plan(),
+            program=b"ffmpeg",
+            source=b"/in/a.mkv",
+            directory=b"/out",
+            max_pixels=1000,
+            hdr10plus=b"/a:b=c'd\\e \xff/scenes.json",
+        )
+        params = argv[argv.index(b"-x265-params:v:0") + 1]
+        path = rb"/a\:b\=c\'d\\e" + b"\\ \xff/scenes.json"
+        assert params.endswith(b":dhdr10-info=" + path)
+
+    def test_no_file_is_named_where_there_is_none(self) -> None:
+        assert "dhdr10-info" not in after(words(self._plan()), "-x265-params:v:0")

@@ -5,7 +5,14 @@ from fixtures_planning import audio_stream, media_info, proved, video_stream
 
 from darkstream.model.media import MediaInfo
 from darkstream.model.plan import EncodePlan
-from darkstream.planning import estimate_bytes, estimate_seconds, make_plan, validate
+from darkstream.model.work import Work
+from darkstream.planning import (
+    estimate_bytes,
+    estimate_seconds,
+    estimate_work,
+    make_plan,
+    validate,
+)
 from darkstream.planning.presets import load_preset
 
 
@@ -47,8 +54,33 @@ def test_nothing_is_promised_where_the_duration_is_unknown() -> None:
     assert estimate(media, "web") == 0
 
 
+def seconds(source_bytes: int, preset: str) -> float:
+    return estimate_seconds(source_bytes, load_preset(preset)).seconds
+
+
 def test_seconds_grow_with_the_source_and_the_codec() -> None:
-    web, hevc, abr, sound = (load_preset(name) for name in ("web", "hevc", "abr", "audio"))
-    assert estimate_seconds(0, web) < estimate_seconds(10**9, web) < estimate_seconds(10**9, hevc)
-    assert estimate_seconds(10**9, web) < estimate_seconds(10**9, abr)
-    assert estimate_seconds(10**9, sound) == pytest.approx(500.5)
+    assert seconds(0, "web") < seconds(10**9, "web") < seconds(10**9, "hevc")
+    assert seconds(10**9, "web") < seconds(10**9, "abr")
+    assert seconds(10**9, "audio") == pytest.approx(500.5)
+
+
+def test_what_was_measured_is_believed_before_what_is_guessed() -> None:
+    web = load_preset("web")
+    guess = estimate_seconds(10**6, web)
+    assert (guess.basis, guess.high > 2 * guess.seconds) == ("table", True)
+    like = estimate_seconds(10**6, web, like=(1e5,) * 5)
+    mine = estimate_seconds(10**6, web, like=(1e5,) * 5, library=(2e5,) * 5)
+    assert (like.basis, like.seconds) == ("preset", pytest.approx(10.5))
+    assert (mine.basis, mine.seconds) == ("library", pytest.approx(5.5))
+    assert mine.low == mine.high == mine.seconds
+
+
+def test_planned_work_takes_what_it_took_on_this_node() -> None:
+    work = Work(encoder="libx264", speed="medium", size="hd", codec="h264", amount=6e8)
+    assert estimate_work(work).basis == "table"
+    known = estimate_work(work, (2e7, 3e7, 3e7, 3e7, 9e7))
+    assert (known.basis, known.seconds) == ("node", pytest.approx(20.5))
+    assert known.low <= known.seconds <= known.high
+    copied = Work(encoder="copy", codec="copy", amount=1e9)
+    sound = Work(encoder="aac", codec="aac", amount=4000)
+    assert (estimate_work(copied).seconds, estimate_work(sound).seconds) == (20.5, 100.5)

@@ -4,7 +4,7 @@ import pytest
 from fixtures_planning import media_info, proved, video_stream
 
 from darkstream.model.plan import EncodePlan
-from darkstream.planning.naming import extension_of, output_candidates
+from darkstream.planning.naming import companion_candidates, extension_of, output_candidates
 from darkstream.planning.plan import make_plan
 from darkstream.planning.presets import load_preset
 from darkstream.planning.validation import validate
@@ -66,3 +66,12 @@ def test_the_extension_is_the_containers(preset: str, extension: str) -> None:
 def test_a_template_may_end_in_plain_text() -> None:
     preset = WEB.model_copy(update={"output": "{dir}/{stem}.{ext}.new"})
     assert output_candidates(preset, b"x/a.mkv", "mp4", 7)[0] == b"x/a.mp4.new"
+
+
+def test_what_goes_beside_an_output_is_named_after_it_and_numbered_where_taken() -> None:
+    names = companion_candidates(b"films/a.mp4", "mp4", "-poster.jpg")
+    assert names[:2] == (b"films/a-poster.jpg", b"films/a.2-poster.jpg")
+    assert len(names) == 9
+    (long, *_) = companion_candidates(b"x" * 251 + b".mp4", "mp4", "-poster.jpg")
+    assert len(long) <= 255
+    assert long.endswith(b"-poster.jpg")

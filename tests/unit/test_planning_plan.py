@@ -325,10 +325,6 @@ class TestColour:
         assert video.source_colour.transfer == "arib-std-b67"
         assert video.colour.transfer == "bt709"
 
-    def test_dynamic_data_that_are_lost_are_told(self) -> None:
-        plan = planned(media_info(video_stream(hdr="dolby_vision", dolby_vision_profile=8)))
-        assert [finding.code for finding in plan.findings] == ["dynamic-hdr-dropped"]
-
     @pytest.mark.parametrize(
         ("stream", "preset", "pix_fmt"),
         [
@@ -480,6 +476,38 @@ class TestRate:
         stream = video_stream(codec="vp8", time_base=tick)
         assert encode_of(planned(media_info(stream))).time_base == Fraction(wanted)
 
+    @pytest.mark.parametrize(
+        ("changes", "rate"),
+        [
+            ({"average_rate": "29/1", "nominal_rate": "30/1"}, Fraction(30)),
+            ({"average_rate": "2931/100", "nominal_rate": "90000/1"}, Fraction(30000, 1001)),
+            ({"average_rate": "238/10", "nominal_rate": None}, Fraction(24000, 1001)),
+            ({"average_rate": "481/2", "nominal_rate": "240/1"}, Fraction(240)),
+        ],
+    )
+    def test_a_varying_rate_becomes_the_usual_one_that_was_meant(
+        self, changes: dict[str, object], rate: Fraction
+    ) -> None:
+        stream = video_stream(codec="vp8", variable_rate=True, **changes)
+        assert encode_of(planned(media_info(stream))).frame_rate is None
+        wish = changed("web", rate_mode="constant")
+        video = encode_of(planned(media_info(stream), wish))
+        assert (video.frame_rate, video.time_base) == (rate, None)
+
+    def test_a_constant_rate_stays_and_a_varying_one_is_not_copied(self) -> None:
+        wish = changed("web", rate_mode="constant")
+        steady = encode_of(planned(media_info(video_stream(codec="vp8")), wish))
+        assert steady.frame_rate is None
+        varying = planned(media_info(video_stream(variable_rate=True)), wish)
+        assert "its frame rate varies" in varying.reason
+
+    def test_the_highest_rate_is_the_limit_of_both(self) -> None:
+        stream = video_stream(
+            codec="vp8", variable_rate=True, average_rate="29/1", nominal_rate="30/1"
+        )
+        wish = changed("web", rate_mode="constant", max_rate=Fraction(24))
+        assert encode_of(planned(media_info(stream), wish)).frame_rate == 24
+
 
 class TestEncoders:
     def test_hardware_where_it_is_preferred_and_proved(self) -> None:
@@ -626,10 +654,20 @@ class TestSubtitlesAndAttachments:
         plan = planned(media, wish.model_copy(update={"subtitles": rule}))
         assert (plan.subtitles, plan.findings) == ((), ())
 
-    def test_presentations_hold_no_subtitles_yet(self) -> None:
-        plan = planned(media_info(video_stream(), subtitles=(subtitle(),)), "abr")
+    def test_presentations_hold_text_as_webvtt_of_its_own(self) -> None:
+        text = subtitle()
+        plan = planned(media_info(video_stream(), subtitles=(text,)), "abr")
+        assert [(t.codec, t.track, t.language) for t in plan.subtitles] == [
+            ("webvtt", "srt", "fra")
+        ]
+        assert plan.expect.subtitle_streams == 1
+        assert plan.findings == ()
+
+    def test_presentations_hold_no_pictures_of_text(self) -> None:
+        bitmap = subtitle(codec="hdmv_pgs_subtitle", kind="bitmap")
+        plan = planned(media_info(video_stream(), subtitles=(bitmap,)), "abr")
         assert plan.subtitles == ()
-        assert "text subtitles of stream 5 (fra)" in plan.findings[0].message
+        assert "picture subtitles of stream 5 (fra)" in plan.findings[0].message
 
     def test_fonts_stay_in_matroska_and_covers_in_mp4(self) -> None:
         kinds = (

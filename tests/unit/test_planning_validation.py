@@ -3,8 +3,11 @@ from __future__ import annotations
 import pytest
 from fixtures_planning import audio_stream, media_info, video_stream
 
+from darkstream.errors import InvalidPreset
 from darkstream.model.media import Finding, Severity
-from darkstream.planning.validation import merge_findings, validate
+from darkstream.model.preset import Preset
+from darkstream.planning.presets import load_preset
+from darkstream.planning.validation import choose_level, merge_findings, validate
 
 
 def codes(**changes: object) -> set[str]:
@@ -27,10 +30,6 @@ def test_a_sound_file_has_no_findings() -> None:
         ({"video": (video_stream(width=0),)}, "no-picture-size"),
         ({"video": (video_stream(width=16000, height=16000),)}, "picture-too-large"),
         ({"video": (video_stream(width=20000, height=2),)}, "picture-too-large"),
-        (
-            {"video": (video_stream(hdr="dolby_vision", dolby_vision_profile=5),)},
-            "dolby-vision-5",
-        ),
         ({"video": (), "audio": (audio_stream(decoded=False),)}, "audio-undecodable"),
         ({"audio": (audio_stream(channels=255),)}, "too-many-channels"),
     ],
@@ -49,13 +48,17 @@ def test_one_track_that_does_not_decode_is_repairable() -> None:
     assert "stream 2 (AC-3)" in report.findings[0].message
 
 
+def test_sound_of_which_nothing_is_found_is_told() -> None:
+    tracks = (audio_stream(), audio_stream(index=2, codec="aac", channels=0))
+    report = validate(media_info(video_stream()).model_copy(update={"audio": tracks}))
+    assert report.severity is Severity.ok
+    assert [finding.code for finding in report.findings] == ["audio-not-found"]
+    assert "stream 2 (AAC)" in report.findings[0].message
+
+
 def test_a_second_video_that_does_not_decode_is_no_matter() -> None:
     videos = (video_stream(), video_stream(index=3, decoded=False))
     assert codes(video=videos) == set()
-
-
-def test_other_dolby_vision_profiles_have_a_base_layer() -> None:
-    assert codes(video=(video_stream(hdr="dolby_vision", dolby_vision_profile=8),)) == set()
 
 
 def test_the_probers_finding_stands_for_its_code() -> None:
@@ -69,3 +72,15 @@ def test_later_findings_replace_earlier_ones_of_their_code() -> None:
         Finding(code="a", severity=Severity.ok, message=message) for message in ("1", "2")
     )
     assert merge_findings((first,), (second,)) == (second,)
+
+
+def test_a_preset_demands_a_level_else_it_is_as_usual() -> None:
+    assert choose_level(load_preset("web"), "quick") == "quick"
+    assert choose_level(load_preset("web", changes=["validation=full"]), "quick") == "full"
+    assert choose_level(Preset(name="mine", validation="headers"), "full") == "headers"
+
+
+def test_a_level_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    told = r"validation: Input should be 'headers', 'quick', 'normal' or 'full'"
+    with pytest.raises(InvalidPreset, match=told):
+        load_preset("web", changes=["validation=deep"])

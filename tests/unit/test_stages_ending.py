@@ -7,6 +7,7 @@ from fixtures_flows import make_attempt
 
 from darkstream.errors import (
     Cancelled,
+    NodePaused,
     ProcessFailed,
     ProcessKilled,
     SourceChanged,
@@ -130,3 +131,10 @@ def test_a_killed_tool_says_nothing_of_the_file_so_the_job_is_tried_again(attemp
     ending = ended_by(attempt, error)
     assert isinstance(ending, Release)
     assert (ending.reason, ending.count_attempt) == ("ffmpeg was killed from outside", True)
+
+
+def test_a_node_that_rests_gives_its_job_back_and_counts_nothing(attempt: Attempt) -> None:
+    release = ended_by(attempt, NodePaused("the node den was paused"))
+    assert isinstance(release, Release)
+    assert (release.count_attempt, release.delay_s) == (False, 0)
+    assert release.reason == "the node den was paused"

@@ -13,11 +13,13 @@ from fixtures_flows import make_attempt
 from darkstream.errors import (
     Cancelled,
     LeaseLost,
+    NodePaused,
     NotFound,
     ServerUnreachable,
 )
 from darkstream.media.process import FfmpegProgress
 from darkstream.model.base import JobId
+from darkstream.model.node import PauseKind
 from darkstream.model.wire import Heartbeat, HeartbeatAnswer
 from darkstream.observe.cancel import CancelToken
 from darkstream.stages.attempt import Attempt
@@ -163,3 +165,22 @@ def test_stopping_an_attempt_waits_for_its_step(attempt: Attempt) -> None:
 def test_a_step_that_does_not_stop_is_told(attempt: Attempt) -> None:
     with attempt.step("encode"):
         assert not attempt.stop("now", within_s=0.01)
+
+
+def test_a_node_that_is_to_rest_at_once_stops_its_work(
+    attempt: Attempt, recorder: Recorder
+) -> None:
+    recorder.answer = HeartbeatAnswer(rest="hard")
+    renew(attempt)
+    with pytest.raises(NodePaused, match="was paused"):
+        attempt.cancel.check()
+
+
+@pytest.mark.parametrize("kind", ["soft", "drain", None])
+def test_other_rests_are_told_and_work_goes_on(
+    attempt: Attempt, recorder: Recorder, kind: PauseKind | None
+) -> None:
+    recorder.answer = HeartbeatAnswer(rest=kind)
+    renew(attempt)
+    assert attempt.rest == kind
+    attempt.cancel.check()

@@ -5,16 +5,22 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from fixtures_server import node_report
 
+from darkstream.cli.worker import describe_node
 from darkstream.errors import SettingsError
+from darkstream.media import capabilities
+from darkstream.model.node import Hours, parse_windows
 from darkstream.settings import PrefectSettings, ServerSettings, Settings, WorkerSettings
 from darkstream.worker import slots
 from darkstream.worker.entrypoints import read_entrypoints
 from darkstream.worker.environment import make_environment, name_node
 from darkstream.worker.messages import NEWS, Exited, OrderReader, Signal, Start, encode
+from darkstream.worker.zone import machine_zone
 
 
 @pytest.mark.parametrize(
@@ -114,3 +120,40 @@ def test_prefect_finds_the_type_by_its_entry_point(monkeypatch: pytest.MonkeyPat
         "print(BaseWorker.get_worker_class_from_type('darkstream').__name__)"
     )
     assert run_python(code) == "DarkstreamWorker"
+
+
+def test_the_zone_of_a_machine_is_found_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    zones = tmp_path / "zoneinfo" / "Asia"
+    zones.mkdir(parents=True)
+    (zones / "Tokyo").write_bytes(b"")
+    (tmp_path / "localtime").symlink_to(zones / "Tokyo")
+    monkeypatch.setenv("TZ", ":Europe/Berlin")
+    assert machine_zone(str(tmp_path / "localtime")) == "Europe/Berlin"
+    monkeypatch.delenv("TZ")
+    assert machine_zone(str(tmp_path / "localtime")) == "Asia/Tokyo"
+    monkeypatch.setenv("TZ", "XYZ-2")
+    time.tzset()
+    try:
+        assert machine_zone(str(tmp_path / "gone")) == "Etc/GMT-2"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_worker_tells_its_hours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    known = node_report().capabilities
+    monkeypatch.setattr(capabilities, "detect_capabilities", lambda *_where: known)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+
+    def hours(**worker: str) -> Hours | None:
+        return describe_node(
+            Settings(home=tmp_path, worker=WorkerSettings.model_validate(worker))
+        ).hours
+
+    nights = parse_windows("22:00-06:00")
+    assert hours() is None
+    assert hours(windows="22:00-06:00") == Hours(windows=nights, zone="Asia/Tokyo")
+    told = hours(windows="22:00-06:00", time_zone="Europe/Berlin")
+    assert told == Hours(windows=nights, zone="Europe/Berlin")

@@ -11,6 +11,7 @@ from typing import Any, cast
 from darkstream.observe.bell import Bell
 from darkstream.worker.announcements import Announcements
 from darkstream.worker.polling import poll
+from darkstream.worker.rest import Rest
 
 
 class _Worker:
@@ -18,6 +19,7 @@ class _Worker:
 
     limiter = SimpleNamespace(available_tokens=1)
     work_pool = object()
+    pool = "cpu"
 
     def __init__(self) -> None:
         self.asked = 0
@@ -48,9 +50,12 @@ class _Announcements:
 
 
 @asynccontextmanager
-async def _polling(announcements: _Announcements) -> AsyncIterator[_Worker]:
+async def _polling(
+    announcements: _Announcements, rest: Rest | None = None
+) -> AsyncIterator[_Worker]:
     worker = _Worker()
-    task = asyncio.create_task(poll(cast(Any, worker), cast(Announcements, announcements)))
+    heard = cast(Announcements, announcements)
+    task = asyncio.create_task(poll(cast(Any, worker), heard, rest or Rest()))
     try:
         yield worker
     finally:
@@ -82,3 +87,25 @@ async def test_without_announcements_it_asks_again_and_again() -> None:
 async def test_what_nobody_announces_is_found_in_time() -> None:
     async with _polling(_Announcements(ask_again_s=0.05)) as worker:
         await _until(lambda: worker.asked >= 3)
+
+
+async def test_a_node_that_rests_asks_for_nothing_until_it_works_again() -> None:
+    announcements, rest = _Announcements(ask_again_s=3600.0), Rest()
+    rest.hear("soft")
+    async with _polling(announcements, rest) as worker:
+        announcements.ring()
+        await asyncio.sleep(0.3)  # more than it waits after a ring
+        assert worker.asked == 0
+        rest.hear(None)
+        await _until(lambda: worker.asked == 1)
+
+
+async def test_scans_go_on_unless_a_node_is_drained() -> None:
+    rest = Rest()
+    assert not rest.keeps_from("cpu")
+    for kind in ("soft", "hard"):
+        rest.hear(cast(Any, kind))
+        assert rest.keeps_from("gpu") and not rest.keeps_from("control")
+        await rest.over("control")
+    rest.hear("drain")
+    assert rest.keeps_from("cpu") and rest.keeps_from("control")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import ffmpeg
 
 from darkstream.media.command.convert import GLOBAL, input_options
+from darkstream.media.command.encoders import Options
 
 _SOURCE = "file:source"
 _ALLOWED = {"hls": {"allowed_extensions": "ALL", "extension_picky": 0}}
@@ -19,18 +20,21 @@ def decode_command(
     formats: str,
     max_pixels: int,
     strict: bool,
+    key_frames: bool = False,
     threads: int | None = None,
 ) -> tuple[bytes, ...]:
     """Decode every video and audio stream of every source, in one process.
 
     `strict` ends with an error at the first thing that does not decode (`-xerror`); else the
-    errors are only counted. Paths are absolute.
+    errors are only counted. `key_frames`: of video those alone. Paths are absolute.
     """
+    chosen: Options = {"skip_frame:v": "nokey"} if key_frames else {}
     inputs = [
         ffmpeg.input(
             f"{_SOURCE}{number}",
             **_ALLOWED.get(formats, {}),
             **input_options(formats, max_pixels, threads),
+            **chosen,
         )
         for number in range(len(sources))
     ]

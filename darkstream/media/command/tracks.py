@@ -6,17 +6,19 @@ Kept: the title, languages, track titles, flags, chapters, and of music who made
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from darkstream.media.command.encoders import Options
-from darkstream.media.languages import language_code
+from darkstream.media.command.sound import sound_filters
+from darkstream.model.encoded import Gain
 from darkstream.model.media import Disposition
 from darkstream.model.plan import AudioTrack, EncodePlan, FilePackage, SubtitleTrack
+from darkstream.planning.languages import language_code
 
 _FLAGS = tuple(Disposition.model_fields)
 
 
-def track_options(plan: EncodePlan) -> Options:
+def track_options(plan: EncodePlan, gains: Sequence[Gain | None]) -> Options:
     """Everything of an output but its video and its container."""
     first = len(plan.renditions)
     options: Options = {
@@ -27,10 +29,11 @@ def track_options(plan: EncodePlan) -> Options:
     }
     if plan.renditions:
         options["disposition:v:0"] = "default"
-    for number, audio in enumerate(plan.audio):
-        options |= _audio(audio, number) | _labels(plan, audio, f"a:{number}", first + number)
+    for number, (audio, gain) in enumerate(zip(plan.audio, gains, strict=True)):
+        options |= _audio(audio, gain, number) | _labels(plan, audio, f"a:{number}", first + number)
     first += len(plan.audio)
-    for number, track in enumerate(plan.subtitles):
+    inside = [track for track in plan.subtitles if track.track is None]
+    for number, track in enumerate(inside):
         options[f"c:s:{number}"] = track.encoder or "copy"
         options |= _labels(plan, track, f"s:{number}", first + number)
     return options | _covers(plan) | _attachments(plan)
@@ -43,14 +46,18 @@ def tag_words(plan: EncodePlan) -> Iterator[str]:
         yield from ("-metadata", f"{name}={value}")
 
 
-def _audio(track: AudioTrack, number: int) -> Options:
+def _audio(track: AudioTrack, gain: Gain | None, number: int) -> Options:
     if track.encoder is None:
         return {f"c:a:{number}": "copy"}
     options: Options = {"c": track.encoder, "ar": track.sample_rate}
     if track.layout:
         options["channel_layout"] = track.layout
-    else:
-        options["ac"] = track.channels
+    if (filters := sound_filters(track, gain)) is not None:
+        options["filter"] = filters
+    if track.bits == 24:
+        options["sample_fmt"] = "s32"
+    elif track.bits:
+        options["sample_fmt"] = "s16"
     if track.bit_rate:
         options["b"] = track.bit_rate
     return {f"{name}:a:{number}": value for name, value in options.items()}

@@ -1,7 +1,8 @@
 """The caged child: gets each file as an open descriptor, answers one JSON object a file.
 
-Protocol on the socket: one byte out when it is ready; then one descriptor in (SCM_RIGHTS), one
-4-byte length and JSON out, until the other end is closed.
+Protocol on the socket: one byte out when it is ready; then what to do and one descriptor in
+(SCM_RIGHTS), one 4-byte length and JSON out, until the other end is closed. A length of 0 says that
+it is still at work.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import json
 import os
 import socket
 import struct
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 import av.logging
@@ -19,6 +22,17 @@ from darkstream.media.prober.describe import describe
 from darkstream.media.prober.endings import Beginning
 from darkstream.media.prober.head import Refused, check_head
 from darkstream.media.prober.layout import Layout, read_layout
+from darkstream.media.prober.scenes import list_hdr10plus
+from darkstream.media.prober.survey import survey
+from darkstream.media.prober.times import list_times
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+SURVEY = b"survey"
+HDR10PLUS, TIMES = b"hdr10plus:", b"times:"
+"""Before the index of a stream."""
+_ALIVE = bytes(4)
 
 _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,live_flv,ogg,asf,rm,mxf,"
@@ -41,14 +55,26 @@ def serve(descriptor: int, max_pixels: int) -> None:
             if not message:
                 return
             with os.fdopen(descriptors[0], "rb", buffering=1 << 16) as stream:
-                answer = json.dumps(_answer(stream, max_pixels)).encode()
+                found = _answer(message, stream, max_pixels, lambda: peer.sendall(_ALIVE))
+            answer = json.dumps(found).encode()
             peer.sendall(struct.pack("!I", len(answer)) + answer)
 
 
-def _answer(stream: BinaryIO, max_pixels: int) -> dict[str, Any]:
-    """`media`, or `refused` with a sentence; `spent` where libav met an error on the way."""
+def _answer(
+    wish: bytes, stream: BinaryIO, max_pixels: int, alive: Callable[[], None]
+) -> dict[str, Any]:
+    """What was wished for, or `refused` with a sentence; `spent` where libav met an error."""
     try:
-        return {"media": _probe(stream, max_pixels)}
+        with _open(stream) as (container, layout, size):
+            if wish == SURVEY:
+                said = None if layout.duration is None else str(layout.duration)
+                return {"survey": survey(container, alive) | {"said": said}}
+            if wish.startswith(HDR10PLUS):
+                index = int(wish.removeprefix(HDR10PLUS))
+                return {"hdr10plus": list_hdr10plus(container, index, alive)}
+            if wish.startswith(TIMES):
+                return {"times": list_times(container, int(wish.removeprefix(TIMES)), alive)}
+            return {"media": describe(container, layout, size, max_pixels)}
     except Refused as error:
         return {"refused": str(error), "spent": error.__cause__ is not None}
     except (av.error.FFmpegError, ValueError, OverflowError, OSError) as error:
@@ -56,7 +82,8 @@ def _answer(stream: BinaryIO, max_pixels: int) -> dict[str, Any]:
         return {"refused": f"no video or audio could be read from it ({reason})", "spent": True}
 
 
-def _probe(stream: BinaryIO, max_pixels: int) -> dict[str, Any]:
+@contextmanager
+def _open(stream: BinaryIO) -> Iterator[tuple[InputContainer, Layout, int]]:
     size = os.fstat(stream.fileno()).st_size
     check_head(stream, size)
     layout = read_layout(stream, size)
@@ -65,7 +92,7 @@ def _probe(stream: BinaryIO, max_pixels: int) -> dict[str, Any]:
     whole = stream if layout.content_bytes is None else Beginning(stream, layout.content_bytes)
     try:
         with av.open(whole, mode="r", options=options, metadata_errors="replace") as container:
-            return describe(container, layout, size, max_pixels)
+            yield container, layout, size
     except av.error.FFmpegError as error:
         if reason := _explain(layout):
             raise Refused(reason) from error

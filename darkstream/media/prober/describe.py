@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.container.core import Chapter
 
-_REVISION = 3
+_REVISION = 7
 """Counts up with every change of what the prober answers: part of every cache key."""
 _FAMILIES = {"mpegts": "mpegts", "avi": "avi", "flv": "flv", "ogg": "ogg", "asf": "asf"}
 _AUDIO = frozenset(

@@ -12,16 +12,22 @@ from typing import TYPE_CHECKING, Any, cast
 import av
 
 from darkstream.media.prober.picture import describe_frame
+from darkstream.media.prober.streams import describe_sound, seconds
 
 if TYPE_CHECKING:
+    from av.audio.codeccontext import AudioCodecContext
     from av.container import InputContainer
     from av.index import IndexEntries, IndexEntry
     from av.packet import Packet
     from av.stream import Stream
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 _TRIES = 200
 _AUDIO_TRIES = 12
+_LATE_BYTES = 64 << 20
+"""Of packets to look at until the first of a track of which nothing is known."""
+_LATER_S = Fraction(1, 10)
 _TIMES = 60
 _INDEX_TIMES = 5_000
 _INDEX_TAIL = 64
@@ -47,9 +53,19 @@ class _Look:
     """Times of an index that lists every packet; `times` are those of the packets met."""
     times: list[int] = field(default_factory=list)
     tries: int = 0
+    first: int | None = None
+    """Time of the first packet met that is shown."""
     decoded: bool = False
     additions: bool = False
     """Whether packets bring Matroska's BlockAdditional: transparency, where it is announced."""
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing was met of pictures, or of sound of which libav does not know what it is.
+
+        Such a track may begin late.
+        """
+        return not self.tries and (self.video or not self.described["channels"])
 
     @property
     def done(self) -> bool:
@@ -76,10 +92,14 @@ def look_inside(
         if looks[stream.index].video:
             looks[stream.index].indexed = _index_times(stream)
     seen = Seen(missing_bytes=_missing_bytes(streams, size))
+    read = 0
     for count, packet in enumerate(_packets(container, streams)):
         seen.packets += bool(packet.size)
+        read += packet.size
         _note(packet, looks[packet.stream.index])
-        if all(look.done for look in looks.values()) or count > _TRIES * len(streams):
+        unknown = any(look.unknown for look in looks.values())
+        enough = read > _LATE_BYTES if unknown else count > _TRIES * len(streams)
+        if all(look.done for look in looks.values()) or enough:
             break
     for stream in streams:
         _conclude(looks[stream.index], stream)
@@ -101,14 +121,30 @@ def _note(packet: Packet[Stream], look: _Look) -> None:
         return
     # What an edit list leaves out decodes to nothing on purpose.
     look.tries += bool(packet.size) and not packet.is_discard
+    if look.first is None and look.tries:
+        look.first = packet.pts
     try:
-        frames = packet.decode()
+        frames = packet.decode() or _flush_first(packet, look)
     except (av.error.FFmpegError, ValueError):
         return
     if frames:
         look.decoded = True
         if look.video:
             describe_frame(cast("VideoFrame", frames[0]), look.described)
+        elif not look.described["channels"]:
+            context = cast("AudioCodecContext", packet.stream.codec_context)
+            look.described |= describe_sound(context)
+
+
+def _flush_first(packet: Packet[Stream], look: _Look) -> list[Any]:
+    """The picture of a first keyframe, which decoders hold back until they have met a few more."""
+    if not look.video or look.tries != 1 or not packet.is_keyframe:
+        return []
+    context = cast("VideoStream", packet.stream).codec_context
+    if frames := context.decode(None):
+        return list(frames)
+    context.flush_buffers()
+    return list(packet.decode())
 
 
 def _conclude(look: _Look, stream: Stream) -> None:
@@ -116,12 +152,22 @@ def _conclude(look: _Look, stream: Stream) -> None:
     if not look.video:
         # A track that starts later than we looked is not a broken one.
         described["decoded"] = look.decoded or look.tries == 0
+        described["start"] = _start(look, stream)
         return
     described["decoded"] = look.decoded
     described["alpha"] = described["alpha"] or (look.additions and _says_alpha(stream))
     times = look.indexed or look.times
     described["variable_rate"] = _is_variable(_steps(times))
     described["average_rate"] = _average(described["average_rate"], times, stream.time_base)
+
+
+def _start(look: _Look, stream: Stream) -> str | None:
+    """libav says of a track that begins after what it looked at that it begins with the file."""
+    said, first = stream.start_time, look.first
+    if said is None or first is None or not stream.time_base:
+        return None
+    later = (first - said) * Fraction(stream.time_base) > _LATER_S
+    return seconds(first if later else said, stream.time_base)
 
 
 def _says_alpha(stream: Stream) -> bool:

@@ -7,6 +7,8 @@ import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
+from darkstream.media.prober.dynamic import dolby_vision
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -124,13 +126,13 @@ def describe_frame(frame: VideoFrame, video: dict[str, Any]) -> None:
 def _note_side_data(found: dict[str, bytes], video: dict[str, Any]) -> None:
     if matrix := found.get("DISPLAYMATRIX"):
         video["rotation"], video["mirrored"] = orientation(matrix)
+    video["captions"] = "A53_CC" in found
     transfer = video["colour"]["transfer"]
-    if video["dolby_vision_profile"] is not None or found.keys() & {
-        "DOVI_METADATA",
-        "DOVI_RPU_BUFFER",
-    }:
+    video["hdr10plus"] = "DYNAMIC_HDR_PLUS" in found
+    video["dolby_vision"] = dolby_vision(found, video["dolby_vision"], video["codec"])
+    if video["dolby_vision"] is not None:
         video["hdr"] = "dolby_vision"
-    elif "DYNAMIC_HDR_PLUS" in found:
+    elif video["hdr10plus"]:
         video["hdr"] = "hdr10plus"
     else:
         video["hdr"] = _TRANSFER_HDR.get(transfer or "", "none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
@@ -40,6 +41,10 @@ _NAMES = {
 }
 _FONTS = (".ttf", ".otf", ".ttc", ".woff", ".woff2")
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+"""What neither a page, nor XML, nor a terminal takes as text."""
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+
 
 def describe_stream(stream: Stream, layout: Layout, max_pixels: int) -> tuple[str, dict[str, Any]]:
     """The group of a stream in MediaInfo, and what its header says of it."""
@@ -51,7 +56,7 @@ def describe_stream(stream: Stream, layout: Layout, max_pixels: int) -> tuple[st
     if stream.type == "video" and context is not None and not flags & _ATTACHED_PICTURE:
         return "video", common | _video(cast("VideoStream", stream), track, max_pixels)
     if stream.type == "audio" and context is not None:
-        return "audio", common | _audio(cast("AudioCodecContext", context))
+        return "audio", common | describe_sound(cast("AudioCodecContext", context))
     if stream.type == "subtitle":
         bitmap = common["codec"] in _BITMAP_SUBTITLES
         return "subtitles", common | {"kind": "bitmap" if bitmap else "text"}
@@ -64,12 +69,22 @@ def seconds(value: int | None, base: Fraction | None) -> str | None:
 
 
 def text(value: str | None) -> str | None:
-    """A tag as clean text; None where it is empty."""
-    return value.encode("utf-8", "replace").decode().replace("\0", "") if value else None
+    """A tag as clean text on one line; None where it is empty."""
+    if not value:
+        return None
+    clean = value.encode("utf-8", "replace").decode()
+    return _CONTROLS.sub(" ", clean.replace("\0", "")).strip() or None
+
+
+def _language(value: str | None) -> str | None:
+    """A language as RFC 5646 and ISO 639 write them; None for everything else that a file says."""
+    if value is None or value == "und" or _LANGUAGE.fullmatch(value) is None:
+        return None
+    return value
 
 
 def _common(stream: Stream, metadata: dict[str, str], flags: int) -> dict[str, Any]:
-    context, language = stream.codec_context, metadata.get("language", "und")
+    context = stream.codec_context
     rate = context.bit_rate if stream.type in {"audio", "video"} and context else None
     return {
         "index": stream.index,
@@ -80,7 +95,7 @@ def _common(stream: Stream, metadata: dict[str, str], flags: int) -> dict[str, A
         "start": seconds(stream.start_time, stream.time_base),
         "duration": seconds(stream.duration, stream.time_base) or _tagged_duration(metadata),
         "bit_rate": rate or None,
-        "language": None if language == "und" else text(language),
+        "language": _language(metadata.get("language")),
         "title": text(metadata.get("title")),
         "disposition": {name: bool(flags & bit) for name, bit in _FLAGS.items()},
     }
@@ -131,12 +146,13 @@ def _video(stream: VideoStream, track: Track, max_pixels: int) -> dict[str, Any]
         "frames": stream.frames or None,
         "field_order": _FIELD_ORDERS.get(int(context.field_order or 0), "unknown"),
         "colour": colour(context),
-        "dolby_vision_profile": track.dolby_vision,
+        "dolby_vision": track.dolby_vision,
         "decoded": False,
     }
 
 
-def _audio(context: AudioCodecContext) -> dict[str, Any]:
+def describe_sound(context: AudioCodecContext) -> dict[str, Any]:
+    """What a decoder of sound says of it."""
     layout = getattr(context, "layout", None)
     return {
         "sample_rate": context.sample_rate or 0,

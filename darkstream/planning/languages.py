@@ -57,6 +57,16 @@ def language_tag(language: str) -> str:
     return _SHORT.get(language.lower(), language)
 
 
+def same_language(one: str, other: str | None) -> bool:
+    """Whether two codes mean one language: 'en', 'eng' and 'en-GB' do, None is 'und'."""
+    return _plain(one) == _plain(other or "und")
+
+
+def _plain(language: str) -> str:
+    primary = language.lower().partition("-")[0]
+    return _SHORT.get(primary, primary)
+
+
 def language_code(language: str) -> str:
     """The three letters that MP4 has room for: of 'pt-BR', 'por'; others as they are."""
     return _LONG.get(language.lower().partition("-")[0], language)

@@ -1,0 +1,103 @@
+"""From `POST /api/v1/jobs` to the ffmpeg that encodes; the peer: Prefect's process worker.
+
+Ours is `darkstream up`, warm and idle: the job is planned, claimed, hashed, probed and validated
+before its ffmpeg starts. The peer's flow does none of that: it starts ffmpeg on the same clip.
+They take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.clips import derive, fetch_clips
+from benchmarks.figures import Figure, run
+from benchmarks.machine import command_line, tree_of
+from benchmarks.running import darkstream_up
+from benchmarks.running import wait_until as wait_for
+from benchmarks.worker_start import Server, running, wait_until
+from darkstream.media.binary import find_ffmpeg
+from darkstream.model.wire import SubmitJob
+from darkstream.settings import MediaSettings
+
+_FLOW = "benchmarks.worker_flow.encode"
+_POOL = "process"
+
+
+def measure(options: argparse.Namespace) -> list[Figure]:
+    """Both, `count` times each."""
+    count = 1 if options.quick else options.count
+    with tempfile.TemporaryDirectory(prefix="darkstream-job-", ignore_cleanup_errors=True) as home:
+        directory = Path(home)
+        clip = directory / "clip.mkv"
+        derive(fetch_clips(directory / "clips")[1], clip, "-c:v", "mpeg4", "-q:v", "3")
+        ours, theirs = _take_turns(directory, clip, count)
+    middle, peer = statistics.median(ours), statistics.median(theirs)
+    what, name = "POST of a job to its ffmpeg, p50", "Prefect's process worker"
+    return [
+        Figure(what, middle, "s", name, peer, at_most=1 / 8),
+        Figure(f"{what}, two cores", middle, "s", at_most=1.2, of="ours"),
+        Figure("the slowest of them", max(ours), "s", name, max(theirs)),
+    ]
+
+
+def _take_turns(directory: Path, clip: Path, count: int) -> tuple[list[float], list[float]]:
+    ours, theirs = [], []
+    (directory / "peer").mkdir()
+    server = Server(directory / "peer")
+    python = [sys.executable]
+    worker = [*python, "-m", "prefect", "worker", "start", "--type", "process", "--pool", _POOL]
+    with ExitStack() as stack:
+        up = stack.enter_context(darkstream_up(directory / "home"))
+        command, log = [*python, *server.command()], directory / "server.log"
+        stack.enter_context(running(command, server.environment, log))
+        wait_until(server.answers)
+        deployment = server.deploy(_POOL, _FLOW)
+        pid = stack.enter_context(running(worker, server.environment, directory / "worker.log"))
+        for turn in range(count + 1):
+            source = directory / f"clip-{turn}.mkv"
+            # Bytes of its own: the same content is encoded once.
+            source.write_bytes(clip.read_bytes() + bytes([turn]))
+            os.utime(source, (1e9, 1e9))  # complete for long: one that is new is waited for
+            began = time.perf_counter()
+            wish = SubmitJob(source=str(source), preset="web", destination=str(directory / "out"))
+            job = up.client.submit_job(wish).id
+            wait_for(lambda root=up.pid, path=source: _encodes(root, path), every_s=0.01)
+            mine = time.perf_counter() - began
+            wait_for(lambda number=job: up.client.job(number).status.ended, every_s=0.1)
+            began = time.perf_counter()
+            ffmpeg = str(find_ffmpeg(MediaSettings()))
+            out = directory / f"output.{turn}.mp4"
+            flow_run = server.create(
+                deployment, {"ffmpeg": ffmpeg, "source": str(source), "output": str(out)}
+            )
+            wait_until(lambda root=pid, path=source: _encodes(root, path))
+            peer = time.perf_counter() - began
+            wait_until(lambda run=flow_run: server.ended(run))
+            if turn:  # the first one warms caches
+                ours.append(mine)
+                theirs.append(peer)
+    return ours, theirs
+
+
+def _encodes(root: int, clip: Path) -> bool:
+    """Whether an ffmpeg that reads the clip and writes a file is among the descendants."""
+    return any(
+        any(word.endswith(str(clip)) for word in words) and any("output." in word for word in words)
+        for words in map(command_line, tree_of(root))
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How often."""
+    parser.add_argument("-n", "--count", type=int, default=8, help="jobs of each")
+
+
+if __name__ == "__main__":
+    run(__doc__ or "", measure, add_options)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -76,6 +77,22 @@ def stubborn(path: str) -> None:
     _say(path)
     while True:
         time.sleep(1)
+
+
+@flow
+def signalled_aside(path: str) -> None:
+    """Its SIGTERM reaches another thread than the one that waits, as the kernel may have it."""
+
+    def end() -> None:
+        time.sleep(0.5)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    threading.Thread(target=end, daemon=True).start()
+    try:
+        _say(path)
+        threading.Event().wait()
+    finally:
+        Path(f"{path}.ended").touch()
 
 
 @flow

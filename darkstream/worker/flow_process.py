@@ -16,6 +16,7 @@ import structlog
 
 from darkstream.worker import prefect_seam
 from darkstream.worker.lifeline import die_with
+from darkstream.worker.waking import wake_main_thread
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -64,6 +65,7 @@ def _detach(parent: int, close: Iterable[int]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(CANCEL_SIGNAL, _cancel)
+    wake_main_thread()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
 
 

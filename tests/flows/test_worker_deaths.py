@@ -41,6 +41,18 @@ def test_a_killed_flow_process_is_noticed_at_once(
     prefect_api.wait_state(again, "Completed")
 
 
+def test_a_signal_interrupts_a_wait_whichever_thread_it_reaches(
+    prefect_api: PrefectApi, start_worker: Start, tmp_path: Path
+) -> None:
+    worker = start_worker(pools="deaths-aside")
+    worker.wait_log("worker_started")
+    deployment = prefect_api.deploy("signalled_aside", "deaths-aside")
+    run = prefect_api.start(deployment, path=f"{tmp_path}/a")
+    read_facts(tmp_path / "a")
+    wait_for(lambda: (tmp_path / "a.ended").exists() or None, seconds=5, what="the end")
+    prefect_api.wait_state(run, "Crashed", seconds=5)
+
+
 def test_nothing_outlives_a_killed_worker(
     prefect_api: PrefectApi, start_worker: Start, tmp_path: Path
 ) -> None:

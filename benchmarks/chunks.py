@@ -2,8 +2,9 @@
 
 Both are the commands that DarkStream runs, at a preset's own speed. On so few cores chunks cannot
 win time: what is measured is what they cost, and what is serial about them (reading the packets,
-joining, and the one command that encodes the sound). From that follows how much of many cores a
-film of two hours could use: with C seconds of work in chunks and S serial ones, n cores are used to
+joining, and the one command that encodes the sound). A film of a third of the length tells which of
+it comes once and which with every second. From that follows how much of many cores a film of two
+hours could use: with C seconds of work in chunks and S serial ones, n cores are used to
 C / (C + n * S). It leaves out that the last chunks end unevenly, and verification.
 """
 
@@ -39,7 +40,8 @@ from darkstream.planning.presets import load_preset
 from darkstream.settings import MediaSettings
 
 _CODECS = {"hevc": "web", "av1": "web", "vp9": "webm", "h264": "web"}
-_SECONDS, _QUICK_SECONDS = 60, 20
+_SECONDS, _QUICK_SECONDS = 60, 36
+_SHORTER = 3
 _CHUNK = Fraction(10)
 _TWO_HOURS = 7200
 
@@ -74,16 +76,19 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="darkstream-chunks-") as temporary:
         directory = Path(temporary)
         bikes = next(one for one in fetch_clips(directory / "clips") if one.stem == "bikes")
-        source = directory / "film.mkv"
         sound = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000")
-        derive(
-            *(bikes, source, *sound, "-map", "0:v", "-map", "1:a", "-c:v", "copy"),
-            *("-c:a", "libopus", "-t", str(seconds)),
-            before=("-stream_loop", "-1"),
-        )
+        sources = []
+        for length in (seconds, seconds // _SHORTER):
+            sources.append(directory / f"film-{length}.mkv")
+            derive(
+                *(bikes, sources[-1], *sound, "-map", "0:v", "-map", "1:a", "-c:v", "copy"),
+                *("-c:a", "libopus", "-t", str(length)),
+                before=("-stream_loop", "-1"),
+            )
         rounds = 1 if options.quick else 3
         for codec in ["h264"] if options.quick else list(_CODECS):
-            figures += _compare(codec, _plan(codec, source, directory), directory, rounds)
+            film, shorter = (_plan(codec, source, directory) for source in sources)
+            figures += _compare(codec, film, shorter, directory, rounds)
     return figures
 
 
@@ -107,12 +112,14 @@ def _plan(codec: str, source: Path, directory: Path) -> _Film:
     return _Film(source, whole, cut(whole, media, preset, times), capabilities, index_s)
 
 
-def _compare(codec: str, film: _Film, directory: Path, rounds: int) -> list[Figure]:
+def _compare(codec: str, film: _Film, shorter: _Film, directory: Path, rounds: int) -> list[Figure]:
     whole: list[_Made] = []
     parts: list[_Made] = []
+    less: list[_Made] = []
     for number in range(rounds):
         whole.append(_in_one_piece(film, directory / f"{codec}-whole-{number}"))
         parts.append(_in_chunks(film, directory / f"{codec}-parts-{number}"))
+        less.append(_in_chunks(shorter, directory / f"{codec}-less-{number}"))
     video = film.whole.renditions[0]
     if not isinstance(video, VideoEncode):
         raise SystemExit("nothing is encoded")
@@ -127,8 +134,10 @@ def _compare(codec: str, film: _Film, directory: Path, rounds: int) -> list[Figu
         max(one.cpu_s for one in made) - min(one.cpu_s for one in made) for made in (parts, whole)
     ]
     length = float(film.whole.expect.duration or _SECONDS)
-    work, serial = cpu[0] / length * _TWO_HOURS, middle(one.serial_s for one in parts)
-    serial = serial / length * _TWO_HOURS
+    work = cpu[0] / length * _TWO_HOURS
+    some, all_of_it = (middle(one.serial_s for one in made) for made in (less, parts))
+    a_second = (all_of_it - some) / (length * (1 - 1 / _SHORTER))
+    serial = all_of_it + a_second * (_TWO_HOURS - length)
     peer = "in one piece"
     noise = f"spread {spread[0]:.1f} and {spread[1]:.1f} s"
     return [

@@ -2,13 +2,16 @@
 
 One server, two `darkstream worker` of one slot with homes of their own, pinned by taskset; turns
 with one worker are those in which the other rests. The films are equally long, as many for each.
-Efficiency is the time of one, divided by twice that of two. The server has no core of its own.
+Efficiency is the time of one, divided by twice that of two. The server has no core of its own, and
+two cores share caches and memory: the peer is how well they do with the same commands, nothing else
+running.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import statistics
@@ -24,6 +27,7 @@ from benchmarks.encoding import film_of
 from benchmarks.figures import Figure, run
 from benchmarks.running import COMMAND, address_of, environment_of, is_ready, wait_until
 from darkstream.client.api import Client
+from darkstream.model.base import JobId
 from darkstream.model.job import JobStatus
 from darkstream.model.wire import SubmitJob
 
@@ -63,12 +67,18 @@ def measure(options: argparse.Namespace) -> list[Figure]:
                 else:
                     client.resume_node(_name(cores[1]))
                 files = _films(base, directory / f"{way}-{turn}", films)
-                walls[way].append(_convert(client, files))
+                wall, job = _convert(client, files)
+                walls[way].append(wall)
+        command = client.job_log(job).partition("\n")[0].removeprefix("$ ")
+    with tempfile.TemporaryDirectory(prefix="darkstream-hosts-") as temporary:
+        film = Path(temporary) / "film.mkv"
+        derive(film_of(Path(temporary), "bigbuckbunny", seconds), film, *keyed)
+        bare = _efficiency_of(command, film, cores, films)
     shares = [one / (2 * two) for one, two in zip(walls["one"], walls["two"], strict=True)]
     one, two = (statistics.median(walls[way]) for way in ("one", "two"))
     return [
         Figure(
-            *(name, statistics.median(shares), ""),
+            *(name, statistics.median(shares), "", "no server, the same commands", bare),
             at_least=_WANTED,
             of="ours",
             noise=(max(shares) - min(shares)) / 2 if len(shares) > 1 else None,
@@ -89,8 +99,31 @@ def _films(base: Path, to: Path, count: int) -> list[Path]:
     return made
 
 
-def _convert(client: Client, films: Sequence[Path]) -> float:
-    """Seconds until the last of them is committed."""
+def _efficiency_of(command: str, film: Path, cores: Sequence[int], count: int) -> float:
+    """That of two cores over one, with nothing but a job's command: so many times over `film`."""
+    words = shlex.split(command)
+    source = next(word for word in words if word.startswith("file:") and word.endswith(".mkv"))
+    plain = [f"file:{film}" if word == source else word for word in words[:-1]]
+
+    def seconds(cores: Sequence[int]) -> float:
+        began = time.perf_counter()
+        hosts = []
+        for core in cores:
+            line = shlex.join([*plain, f"file:{film.parent / f'out-{core}.mp4'}"])
+            again = f"for _ in $(seq {count // len(cores)}); do {line} || exit 1; done"
+            argv = ["taskset", "--cpu-list", str(core), "sh", "-c", again]
+            nowhere = subprocess.DEVNULL
+            hosts.append(subprocess.Popen(argv, stdin=nowhere, stdout=nowhere, stderr=nowhere))
+        codes = [host.wait() for host in hosts]
+        if any(codes):
+            raise SystemExit("the command of a job failed when it was run again")
+        return time.perf_counter() - began
+
+    return seconds(cores[:1]) / (2 * seconds(cores))
+
+
+def _convert(client: Client, films: Sequence[Path]) -> tuple[float, JobId]:
+    """Seconds until the last of them is committed, and one of the jobs."""
     began = time.time()
     jobs = [
         client.submit_job(
@@ -102,7 +135,8 @@ def _convert(client: Client, films: Sequence[Path]) -> float:
     ended = [client.job(job.id) for job in jobs]
     if any(job.status is not JobStatus.done for job in ended):
         raise SystemExit(f"not every film was converted: {[job.reason for job in ended]}")
-    return max(job.ended.timestamp() for job in ended if job.ended is not None) - began
+    last = max(job.ended.timestamp() for job in ended if job.ended is not None)
+    return last - began, ended[0].id
 
 
 def _name(core: int) -> str:

@@ -8,7 +8,6 @@ They take turns.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from benchmarks.running import wait_until as wait_for
 from benchmarks.worker_start import Server, running, wait_until
 from darkstream.media.binary import find_ffmpeg
 from darkstream.model.wire import SubmitJob
-from darkstream.settings import MediaSettings
+from darkstream.settings import LibrarySettings, MediaSettings
 
 _FLOW = "benchmarks.worker_flow.encode"
 _POOL = "process"
@@ -60,11 +59,8 @@ def _take_turns(directory: Path, clip: Path, count: int) -> tuple[list[float], l
         wait_until(server.answers)
         deployment = server.deploy(_POOL, _FLOW)
         pid = stack.enter_context(running(worker, server.environment, directory / "worker.log"))
-        for turn in range(count + 1):
-            source = directory / f"clip-{turn}.mkv"
-            # Bytes of its own: the same content is encoded once.
-            source.write_bytes(clip.read_bytes() + bytes([turn]))
-            os.utime(source, (1e9, 1e9))  # complete for long: one that is new is waited for
+        sources = _settled_copies(directory, clip, count + 1)
+        for turn, source in enumerate(sources):
             began = time.perf_counter()
             wish = SubmitJob(source=str(source), preset="web", destination=str(directory / "out"))
             job = up.client.submit_job(wish).id
@@ -84,6 +80,19 @@ def _take_turns(directory: Path, clip: Path, count: int) -> tuple[list[float], l
                 ours.append(mine)
                 theirs.append(peer)
     return ours, theirs
+
+
+def _settled_copies(directory: Path, clip: Path, count: int) -> list[Path]:
+    """Clips with bytes of their own (the same content is encoded once), old enough to be complete.
+
+    A file that changed just now may be one that is being written, and is waited for; its time of
+    change, unlike that of modification, cannot be set.
+    """
+    sources = [directory / f"clip-{number}.mkv" for number in range(count)]
+    for number, source in enumerate(sources):
+        source.write_bytes(clip.read_bytes() + bytes([number]))
+    time.sleep(LibrarySettings().settle_s + 1)
+    return sources
 
 
 def _encodes(root: int, clip: Path) -> bool:

@@ -29,31 +29,37 @@ _ROLES = ("server", "worker")
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
-    """The highest sum, and what each had then."""
+    """The highest sum, and what each had then: with a slot a core, and with one."""
     count = _QUICK_FILES if options.quick else options.files
     with tempfile.TemporaryDirectory(prefix="darkstream-memory-") as temporary:
         directory = Path(temporary)
         make_tree(directory / "library", count)
-        with darkstream_up(directory / "home") as up:
-            up.client.add_library(
-                AddLibrary(
-                    name="large",
-                    root=str(directory / "library"),
-                    destination=str(directory / "out"),
-                    preset="web",
-                )
+        return [
+            _measure(directory, count, "a slot a core"),
+            _measure(directory, count, "one slot", DARKSTREAM_WORKER__SLOTS="1"),
+        ]
+
+
+def _measure(directory: Path, count: int, slots: str, **settings: str) -> Figure:
+    home = directory / slots.replace(" ", "-")
+    with darkstream_up(home, **settings) as up:
+        up.client.add_library(
+            AddLibrary(
+                name="large",
+                root=str(directory / "library"),
+                destination=str(home / "out"),
+                preset="web",
             )
-            with _peak(up) as peak:
-                seconds = [_scan(up), _scan(up)]
-    note = ", ".join(f"{role} {held:.0f}" for role, held in zip(_ROLES, peak, strict=True))
-    return [
-        Figure(
-            *(f"peak PSS of server and worker, {count} files", sum(peak), "MiB"),
-            at_most=_LIMIT_MIB,
-            of="ours",
-            note=f"{note} MiB; scans took {seconds[0]:.0f} and {seconds[1]:.0f} s",
         )
-    ]
+        with _peak(up) as peak:
+            seconds = [_scan(up), _scan(up)]
+    note = ", ".join(f"{role} {held:.0f}" for role, held in zip(_ROLES, peak, strict=True))
+    return Figure(
+        *(f"peak PSS of server and worker, {slots}, {count} files", sum(peak), "MiB"),
+        at_most=_LIMIT_MIB,
+        of="ours",
+        note=f"{note} MiB; scans took {seconds[0]:.0f} and {seconds[1]:.0f} s",
+    )
 
 
 def _scan(up: Running) -> float:

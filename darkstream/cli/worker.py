@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 @click.command("worker")
 def command() -> None:
     """Run a worker for the pools cpu, gpu and control (DARKSTREAM_WORKER__POOLS)."""
+    from darkstream.cli.heap import use_one_heap
+
+    use_one_heap()
     from darkstream.cli.session import read_settings
     from darkstream.observe.logs import configure
     from darkstream.worker.main import serve

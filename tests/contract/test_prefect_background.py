@@ -11,17 +11,26 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from docket import Docket, Worker
 from docket.worker import _ProcessingSession
 from jsonschema.exceptions import SchemaError
 from prefect.server.api import background_workers
+from prefect.server.events import triggers
+from prefect.server.events.ordering import get_triggers_causal_ordering
 from prefect.server.events.services import event_persister
+from prefect.server.events.services.triggers import ReactiveTriggers
 from prefect.utilities.schema_tools import validation
 
 from darkstream.server import prefect_background
-from darkstream.server.prefect_background import CheckOnce, FewEvents, PatientWorker
+from darkstream.server.prefect_background import (
+    CheckOnce,
+    FewEvents,
+    PatientWorker,
+    watch_for_automations,
+)
 
 
 def test_prefect_makes_its_worker_of_a_docket_alone() -> None:
@@ -82,6 +91,47 @@ def test_prefect_tells_the_event_beside_each_message() -> None:
     assert "create_handler(" in inspect.getsource(event_persister.EventPersister)
 
 
+async def test_task_runs_are_evaluated_only_where_automations_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluated: list[str] = []
+
+    @asynccontextmanager
+    async def consumer() -> AsyncIterator[Any]:
+        async def evaluate(message: Any) -> None:
+            evaluated.append(message.data)
+
+        yield evaluate
+
+    monkeypatch.setattr(prefect_background, "_consumer", consumer)
+    automations: dict[UUID, Any] = {}
+    monkeypatch.setattr(triggers, "automations_by_id", automations)
+    early, late = uuid4(), uuid4()
+
+    def message(event: str, identifier: UUID, data: str) -> Any:
+        attributes = {"event": event, "id": str(identifier)}
+        return SimpleNamespace(attributes=attributes, data=data)
+
+    async with watch_for_automations() as handle:
+        await handle(message("prefect.task-run.Running", early, "unwatched"))
+        await handle(message("prefect.flow-run.Running", uuid4(), "flow run"))
+        await handle(SimpleNamespace(attributes={}, data="nameless"))  # type: ignore[arg-type]
+        automations[uuid4()] = object()
+        await handle(message("prefect.task-run.Completed", late, "watched"))
+    assert evaluated == ["flow run", "nameless", "watched"]
+    order = get_triggers_causal_ordering()
+    assert await order.event_has_been_seen(early), "what follows it would be held up"
+    assert not await order.event_has_been_seen(late), "Prefect's own evaluation notes that"
+
+
+async def test_prefect_notes_by_its_id_alone_that_an_event_was_seen() -> None:
+    order = type(get_triggers_causal_ordering())
+    assert "event.id" in inspect.getsource(order.record_event_as_seen)
+    assert inspect.getsource(order.record_event_as_seen).count("event.") == 1
+    assert "triggers.consumer()" in inspect.getsource(ReactiveTriggers.start)
+    assert "automations_by_id[" in inspect.getsource(triggers.load_automation)
+
+
 def test_a_sound_schema_is_checked_once_and_another_each_time() -> None:
     checked: list[Any] = []
 
@@ -113,7 +163,8 @@ def test_prefect_uses_all_of_it(tmp_path: Path) -> None:
         "from prefect.utilities.schema_tools import validation as v\n"
         "v.is_valid_schema({'type': 'object'}); v.is_valid_schema({'type': 'object'})\n"
         "v.validate({'a': 1}, {'type': 'object', 'properties': {'a': {'type': 'integer'}}}, True)\n"
-        "print(b.Worker.__name__, e.create_handler.__func__.__name__)\n"
+        "from prefect.server.events import triggers as t\n"
+        "print(b.Worker.__name__, e.create_handler.__func__.__name__, t.consumer.__name__)\n"
         "print(len(v._VALIDATOR.check_schema._sound))"
     )
     done = subprocess.run(
@@ -124,7 +175,7 @@ def test_prefect_uses_all_of_it(tmp_path: Path) -> None:
         text=True,
         timeout=60,
     )
-    assert done.stdout.split() == ["PatientWorker", "create_handler", "2"]
+    assert done.stdout.split() == ["PatientWorker", "create_handler", "watch_for_automations", "2"]
 
 
 def test_a_schema_that_is_wrong_is_still_refused() -> None:

@@ -135,9 +135,12 @@ def _compare(codec: str, film: _Film, shorter: _Film, directory: Path, rounds: i
     ]
     length = float(film.whole.expect.duration or _SECONDS)
     work = cpu[0] / length * _TWO_HOURS
-    some, all_of_it = (middle(one.serial_s for one in made) for made in (less, parts))
-    a_second = (all_of_it - some) / (length * (1 - 1 / _SHORTER))
-    serial = all_of_it + a_second * (_TWO_HOURS - length)
+    # Round by round; what is not longer for a longer film is taken to come once.
+    more = (length - length / _SHORTER, _TWO_HOURS - length)
+    serial = middle(
+        one.serial_s + max(0.0, one.serial_s - other.serial_s) / more[0] * more[1]
+        for one, other in zip(parts, less, strict=True)
+    )
     peer = "in one piece"
     noise = f"spread {spread[0]:.1f} and {spread[1]:.1f} s"
     return [

@@ -39,6 +39,8 @@ _WANTED = 0.92
 def measure(options: argparse.Namespace) -> list[Figure]:
     """The efficiency of each round."""
     films = _QUICK_FILMS if options.quick else options.films
+    if films < 2 or films % 2:
+        raise SystemExit("as many films for each of two: --films must be even")
     seconds = _QUICK_SECONDS if options.quick else options.seconds
     cores = sorted(os.sched_getaffinity(0))[:2]
     name = "two workers on a core each, efficiency"
@@ -47,8 +49,8 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         return [Figure(name, None, "", at_least=_WANTED, of="ours", note=why)]
     walls: dict[str, list[float]] = {"one": [], "two": []}
     with ExitStack() as stack:
-        temporary = tempfile.TemporaryDirectory(prefix="darkstream-hosts-")
-        directory = Path(stack.enter_context(temporary))
+        whole = tempfile.TemporaryDirectory(prefix="darkstream-hosts-")
+        directory = Path(stack.enter_context(whole))
         base = directory / "film.mkv"
         keyed = ("-c:v", "mpeg4", "-q:v", "3", "-c:a", "ac3")
         derive(film_of(directory, "bigbuckbunny", seconds), base, *keyed)

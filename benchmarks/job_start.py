@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from benchmarks.clips import derive, fetch_clips
@@ -21,7 +22,9 @@ from benchmarks.machine import command_line, tree_of
 from benchmarks.running import darkstream_up
 from benchmarks.running import wait_until as wait_for
 from benchmarks.worker_start import Server, running, wait_until
+from darkstream.client.api import Client
 from darkstream.media.binary import find_ffmpeg
+from darkstream.model.base import JobId
 from darkstream.model.wire import SubmitJob
 from darkstream.settings import LibrarySettings, MediaSettings
 
@@ -64,18 +67,18 @@ def _take_turns(directory: Path, clip: Path, count: int) -> tuple[list[float], l
             began = time.perf_counter()
             wish = SubmitJob(source=str(source), preset="web", destination=str(directory / "out"))
             job = up.client.submit_job(wish).id
-            wait_for(lambda root=up.pid, path=source: _encodes(root, path), every_s=0.01)
+            wait_for(partial(_encodes, up.pid, source), every_s=0.01)
             mine = time.perf_counter() - began
-            wait_for(lambda number=job: up.client.job(number).status.ended, every_s=0.1)
+            wait_for(partial(_is_over, up.client, job), every_s=0.1)
             began = time.perf_counter()
             ffmpeg = str(find_ffmpeg(MediaSettings()))
             out = directory / f"output.{turn}.mp4"
             flow_run = server.create(
                 deployment, {"ffmpeg": ffmpeg, "source": str(source), "output": str(out)}
             )
-            wait_until(lambda root=pid, path=source: _encodes(root, path))
+            wait_until(partial(_encodes, pid, source))
             peer = time.perf_counter() - began
-            wait_until(lambda run=flow_run: server.ended(run))
+            wait_until(partial(server.ended, flow_run))
             if turn:  # the first one warms caches
                 ours.append(mine)
                 theirs.append(peer)
@@ -93,6 +96,10 @@ def _settled_copies(directory: Path, clip: Path, count: int) -> list[Path]:
         source.write_bytes(clip.read_bytes() + bytes([number]))
     time.sleep(LibrarySettings().settle_s + 1)
     return sources
+
+
+def _is_over(client: Client, job: JobId) -> bool:
+    return client.job(job).status.ended
 
 
 def _encodes(root: int, clip: Path) -> bool:

@@ -29,13 +29,13 @@ _ROLES = ("server", "worker")
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
-    """The highest sum, and what each had then: with a slot a core, and with one."""
+    """The highest sum, and what each had then: with as many slots as by default, and with one."""
     count = _QUICK_FILES if options.quick else options.files
     with tempfile.TemporaryDirectory(prefix="darkstream-memory-") as temporary:
         directory = Path(temporary)
         make_tree(directory / "library", count)
         return [
-            _measure(directory, count, "a slot a core"),
+            _measure(directory, count, "slots as by default"),
             _measure(directory, count, "one slot", DARKSTREAM_WORKER__SLOTS="1"),
         ]
 

@@ -25,6 +25,7 @@ from benchmarks.figures import Figure, run
 from benchmarks.machine import free_port, pss_mib
 from benchmarks.turns import compare
 from darkstream.client.api import Client
+from darkstream.model.analyses import AnalysisRun
 from darkstream.model.base import ScanId
 from darkstream.model.job import DispatchOrder
 from darkstream.model.library import Library, Scan, ScanSummary
@@ -168,6 +169,12 @@ class IdleDispatcher:
 
     async def create_scan_run(self, scan: Scan, catalog_uuid: str) -> str:
         return f"{catalog_uuid}-scan-{scan.id}"
+
+    async def create_settle_run(self, key: str, catalog_uuid: str) -> str:
+        return f"{catalog_uuid}-settle-{key}"
+
+    async def create_analysis_run(self, analysis: AnalysisRun, catalog_uuid: str) -> str:
+        return f"{catalog_uuid}-analysis-{analysis.id}"
 
     async def states(self, flow_run_ids: Sequence[str]) -> dict[str, str]:
         return dict.fromkeys(flow_run_ids, "SCHEDULED")

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.clips import derive, fetch_clips
@@ -73,11 +74,9 @@ class Bench:
         """Every level, the sampled pictures of `analyze`, and the encode."""
         path = os.fsencode(source)
         media = self.prober.probe(path)
-        found = {
+        found: dict[str, Cost] = {
             level: self.time(
-                lambda level=level: check(
-                    media, path, level, prober=self.prober, decoder=self.decoder
-                )
+                partial(check, media, path, level, prober=self.prober, decoder=self.decoder)
             )
             for level in _LEVELS
         }

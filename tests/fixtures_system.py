@@ -309,7 +309,7 @@ class Machine:
     def flow_of(self, ffmpeg: int) -> int:
         """The flow process that an ffmpeg belongs to."""
         pid = parent(ffmpeg)
-        while command(pid)[:1] and b"bwrap" in command(pid)[0]:
+        while b"bwrap" in b"".join(command(pid)[:1]):
             pid = parent(pid)
         return pid
 

@@ -87,9 +87,9 @@ def signalled_aside(path: str) -> None:
         time.sleep(0.5)
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 
-    threading.Thread(target=end, daemon=True).start()
     try:
         _say(path)
+        threading.Thread(target=end, daemon=True).start()
         threading.Event().wait()
     finally:
         Path(f"{path}.ended").touch()

@@ -8,7 +8,7 @@ import click
 @click.command("server")
 def command() -> None:
     """Run the server alone (`darkstream up` runs a worker beside it)."""
-    from darkstream.cli.heap import use_one_heap
+    from darkstream.observe.heap import use_one_heap
 
     use_one_heap()
     from darkstream.cli.session import read_settings

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command("worker")
 def command() -> None:
     """Run a worker for the pools cpu, gpu and control (DARKSTREAM_WORKER__POOLS)."""
-    from darkstream.cli.heap import use_one_heap
+    from darkstream.observe.heap import use_one_heap
 
     use_one_heap()
     from darkstream.cli.session import read_settings

@@ -85,7 +85,7 @@ async def watch_for_automations(**options: Any) -> AsyncIterator[MessageHandler]
     """What Prefect's `triggers.consumer` makes, with a choice before it.
 
     While there are no automations, events of task runs are only noted as seen, so that what follows
-    them is not held up once there are. To read them takes a tenth of what a job costs the server.
+    them is not held up once there are. To read them is up to a tenth of a job's cost to the server.
     """
     async with _consumer(**options) as evaluate:
         order = get_triggers_causal_ordering()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-import time
 
 _POKE = signal.SIGURG
-_UNTIL_IT_WAITS_S = 0.05
+_AGAIN_S = 0.05
 """A signal may come just before the main thread begins to wait, and is overlooked then, too."""
 
 
@@ -22,16 +21,22 @@ def wake_main_thread() -> None:
     """
     told, telling = socket.socketpair()
     telling.setblocking(False)
-    signal.signal(_POKE, lambda _signal, _frame: None)
+    awake = threading.Event()
+    signal.signal(_POKE, lambda _signal, _frame: awake.set())
     signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
     threading.Thread(
-        target=_poke, args=(told, telling, threading.get_ident()), name="waking", daemon=True
+        target=_poke,
+        args=(told, telling, awake, threading.get_ident()),
+        name="waking",
+        daemon=True,
     ).start()
 
 
-def _poke(told: socket.socket, _telling: socket.socket, main: int) -> None:
-    """Poke whenever a signal came; holds the other end, which would be closed otherwise."""
+def _poke(told: socket.socket, _telling: socket.socket, awake: threading.Event, main: int) -> None:
+    """Poke after each signal until it is felt; holds the other end, which would be closed else."""
     while numbers := told.recv(64):
-        if any(number != _POKE for number in numbers):
-            time.sleep(_UNTIL_IT_WAITS_S)
+        if all(number == _POKE for number in numbers):
+            continue
+        awake.clear()
+        while not awake.wait(_AGAIN_S):
             signal.pthread_kill(main, _POKE)

@@ -180,9 +180,11 @@ def count_threads() -> int:
 
 def main(arguments: Sequence[str]) -> None:
     """`python -m darkstream.worker.zygote DESCRIPTOR PARENT ENTRYPOINT…`: started by the worker."""
+    from darkstream.observe.heap import use_one_heap
     from darkstream.observe.logs import configure
     from darkstream.settings import Settings
 
+    use_one_heap()
     configure(Settings())
     descriptor, parent, *entrypoints = arguments
     with socket.socket(fileno=int(descriptor)) as end:

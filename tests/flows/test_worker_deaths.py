@@ -49,8 +49,8 @@ def test_a_signal_interrupts_a_wait_whichever_thread_it_reaches(
     deployment = prefect_api.deploy("signalled_aside", "deaths-aside")
     run = prefect_api.start(deployment, path=f"{tmp_path}/a")
     read_facts(tmp_path / "a")
-    wait_for(lambda: (tmp_path / "a.ended").exists() or None, seconds=5, what="the end")
-    prefect_api.wait_state(run, "Crashed", seconds=5)
+    wait_for(lambda: (tmp_path / "a.ended").exists() or None, seconds=10, what="the end")
+    prefect_api.wait_state(run, "Crashed", seconds=10)
 
 
 def test_nothing_outlives_a_killed_worker(

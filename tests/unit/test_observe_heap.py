@@ -11,7 +11,7 @@ import pytest
 
 _PROGRAM = """
 import ctypes, sys, threading
-from darkstream.cli.heap import use_one_heap
+from darkstream.observe.heap import use_one_heap
 use_one_heap()
 both = threading.Barrier(3)
 def hold():

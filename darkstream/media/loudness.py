@@ -22,7 +22,8 @@ SILENCE_LUFS = -69.0
 _MOST_GAIN_DB = 40.0
 _TRIES = 3
 _SUMMARY = re.compile(rf"{METER}(?P<number>\d+) @ .*Summary:")
-_VALUE = re.compile(r"^\s*(?P<name>I|Peak):\s+(?P<value>\S+) (?:LUFS|dBFS)\s*$")
+_VALUE = re.compile(r"^\s*(?P<name>I|Peak):\s+(?P<value>\S+) (?:LUFS|dBFS)")
+"""ffmpeg writes a summary in pieces: what another thread of it says may stand behind a value."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,9 @@ def listen(
 
 
 def _measured(found: dict[str, float] | None) -> Measured | None:
-    if found is None or "I" not in found:
+    if found is None or not {"I", "Peak"} <= found.keys():
         return None
-    return Measured(found["I"], found.get("Peak", 0.0))
+    return Measured(found["I"], found["Peak"])
 
 
 def _finding(number: int, told: str) -> Finding:

@@ -43,7 +43,8 @@ _STATIC = ("Mastering display metadata", "Content light level metadata")
 _QUALITY: dict[VideoCodec, int] = {"h264": 20, "hevc": 22, "av1": 26, "vp9": 28}
 _PIXELS = {8: "yuv420p", 10: "yuv420p10le"}
 _PICTURE = re.compile(r" n: *\d+ .*pts_time:(\S+) .*fmt:(\S+) .*iskey:([01])")
-_SSIM = re.compile(r"SSIM .*All:([0-9.]+)")
+_SSIM = re.compile(r"SSIM .*?\bAll:([0-9.]+)", re.DOTALL)
+"""ffmpeg writes it in pieces, between which other threads of it may write."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def _compare() -> tuple[str, ...]:
 
 def _is_as_asked(lines: Sequence[str], video: VideoEncode, *, rung: bool) -> bool:
     pictures = [found for line in lines if (found := _PICTURE.search(line))]
-    alike = [float(found[1]) for line in lines if (found := _SSIM.search(line))]
+    alike = [float(found) for found in _SSIM.findall("\n".join(lines))]
     if len(pictures) != RATE * SECONDS or not alike or alike[-1] < _ALIKE:
         return False
     begin = float(pictures[0][1])

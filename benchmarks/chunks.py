@@ -40,7 +40,7 @@ from darkstream.planning.presets import load_preset
 from darkstream.settings import MediaSettings
 
 _CODECS = {"hevc": "web", "av1": "web", "vp9": "webm", "h264": "web"}
-_SECONDS, _QUICK_SECONDS = 60, 36
+_SECONDS = 60
 _SHORTER = 3
 _CHUNK = Fraction(10)
 _TWO_HOURS = 7200
@@ -71,14 +71,13 @@ class _Film:
 
 def measure(options: argparse.Namespace) -> list[Figure]:
     """CPU, size, VMAF and pictures of each codec, and the share of many cores that follows."""
-    seconds = _QUICK_SECONDS if options.quick else _SECONDS
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="darkstream-chunks-") as temporary:
         directory = Path(temporary)
         bikes = next(one for one in fetch_clips(directory / "clips") if one.stem == "bikes")
         sound = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000")
         sources = []
-        for length in (seconds, seconds // _SHORTER):
+        for length in (_SECONDS, _SECONDS // _SHORTER):
             sources.append(directory / f"film-{length}.mkv")
             derive(
                 *(bikes, sources[-1], *sound, "-map", "0:v", "-map", "1:a", "-c:v", "copy"),

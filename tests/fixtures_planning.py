@@ -13,6 +13,7 @@ import pytest
 
 from darkstream.errors import SourceError
 from darkstream.media.chunks import Joint, encode_chunk, join_chunks
+from darkstream.media.command.soundtrack import soundtrack_name
 from darkstream.media.decoding import Decoder
 from darkstream.media.encode import encode, encode_rest
 from darkstream.media.package import package
@@ -20,9 +21,16 @@ from darkstream.media.probe import Prober
 from darkstream.media.process import Limits
 from darkstream.media.quality import search
 from darkstream.media.sandbox import Sandbox
+from darkstream.media.soundtrack import encode_soundtrack
 from darkstream.media.verify import inspect, verify
 from darkstream.model.capabilities import Capabilities, Encoder
-from darkstream.model.encoded import Assembled, Encoded, Presentation, Verification
+from darkstream.model.encoded import (
+    Assembled,
+    Encoded,
+    Presentation,
+    Soundtrack,
+    Verification,
+)
 from darkstream.model.key import SecretKey
 from darkstream.model.media import AudioStream, Finding, MediaInfo, VideoStream
 from darkstream.model.plan import EncodePlan, Skip, VideoCopy, VideoEncode
@@ -137,6 +145,7 @@ class Walker:
                 os.fsencode(work),
                 capabilities=self.capabilities,
                 sandbox=self.sandbox,
+                prober=self.prober,
                 limits=LIMITS,
             )
         if encoded.outgrown:
@@ -185,7 +194,19 @@ class Walker:
             files = tuple(os.path.join(directory, file.name.encode()) for file in made.files)
             joints.append(Joint(made, files))
         joined = os.fsencode(work / "joined")
-        return plan, join_chunks(plan, joints, joined, decoder, encoded=len(joints))
+        video = join_chunks(plan, joints, joined, decoder, encoded=len(joints))
+        return plan, video.model_copy(update={"soundtrack": self._sound(path, plan, work)})
+
+    def _sound(self, path: bytes, plan: EncodePlan, work: Path) -> Soundtrack | None:
+        """The encoded sound of a plan, where it can be encoded alone."""
+        if soundtrack_name(plan) is None:
+            return None
+        directory = os.fsencode(work / "sound")
+        decoder = Decoder(self.capabilities, self.sandbox, LIMITS)
+        made = encode_soundtrack(plan, path, directory, decoder)
+        if made is None:
+            return None
+        return Soundtrack(made=made, path=os.path.join(directory, made.files[0].name.encode()))
 
 
 def fast(preset: Preset, speed: str | None = None) -> Preset:

@@ -88,7 +88,7 @@ def encode_chunk(
         raise IndexDiffers(f"chunk {chunk.index}: {told}")
     return EncodedChunk(
         index=chunk.index,
-        files=tuple(_describe(directory, name) for name in chunk_names(plan)),
+        files=tuple(describe_file(directory, name) for name in chunk_names(plan)),
         source=StreamTally(
             index=plan.renditions[0].source_index,
             kind="video",
@@ -227,7 +227,8 @@ def _packages() -> list[str]:
     return [*find_package("av"), *find_package("darkstream")]
 
 
-def _describe(directory: bytes, name: bytes) -> ChunkFile:
+def describe_file(directory: bytes, name: bytes) -> ChunkFile:
+    """Size and BLAKE3 of a file in a directory."""
     state, size = blake3(), 0
     with open(os.path.join(directory, name), "rb") as file:
         while block := file.read(1 << 20):

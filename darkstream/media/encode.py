@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,7 +16,9 @@ from darkstream.errors import (
     ProcessFailed,
     ProcessKilled,
     ProcessTimeout,
+    SourceError,
     SourceRejected,
+    StorageError,
     StorageFull,
     VerificationFailed,
 )
@@ -36,7 +39,7 @@ from darkstream.media.sandbox import Sandbox
 from darkstream.media.tally import Tally
 from darkstream.media.texts import write_texts
 from darkstream.model.capabilities import Capabilities
-from darkstream.model.encoded import Assembled, Encoded, Gain
+from darkstream.model.encoded import Assembled, Encoded, EncodedSoundtrack, Gain, Soundtrack
 from darkstream.model.media import Finding
 from darkstream.model.paths import display
 from darkstream.model.plan import AbrPackage, EncodePlan, VideoCopy, VideoEncode
@@ -111,6 +114,7 @@ def encode_rest(  # noqa: PLR0913 - keywords, each one thing the caller has
     *,
     capabilities: Capabilities,
     sandbox: Sandbox,
+    prober: Prober,
     limits: Limits | None = None,
     max_pixels: int = MAX_PIXELS,
     cancel: CancelToken | None = None,
@@ -120,7 +124,8 @@ def encode_rest(  # noqa: PLR0913 - keywords, each one thing the caller has
     if (earlier := read_verified(directory)) is not None:
         return earlier
     decoder = Decoder(capabilities, sandbox, limits, max_pixels, cancel=cancel)
-    gains = find_gains(plan, source, decoder)
+    sound = video.soundtrack
+    gains = find_gains(plan, source, decoder) if sound is None else sound.made.gains
     files = _empty(directory)
     argv = mux_command(
         plan,
@@ -130,17 +135,32 @@ def encode_rest(  # noqa: PLR0913 - keywords, each one thing the caller has
         directory=files,
         max_pixels=max_pixels,
         gains=gains,
+        soundtrack=None if sound is None else sound.path,
+        sound_begins=_begin_of(sound, prober),
     )
-    ran = _carry_out(plan, argv, [source, *video.files], files, decoder, on_progress, None)
+    reads = [source, *video.files, *([] if sound is None else [sound.path])]
+    ran = _carry_out(plan, argv, reads, files, decoder, on_progress, None)
     if isinstance(ran, Encoded):
         return ran
     tally, done = ran
     write_texts(plan, source, files, decoder)
     # The joined files were copied: what counts is what was read of the source for them.
-    index = video.source.index
-    tally.inputs = [one for one in tally.inputs if one[0] == 0 and one[1].index != index]
-    tally.inputs.append((0, video.source))
+    read = [video.source, *(sound.made.sources if sound is not None else ())]
+    known = {one.index for one in read}
+    tally.inputs = [one for one in tally.inputs if one[0] == 0 and one[1].index not in known]
+    tally.inputs += [(0, one) for one in read]
     return _note_chunks(_finish(plan, files, argv, done, tally, gains), video)
+
+
+def _begin_of(sound: Soundtrack | None, prober: Prober) -> Fraction:
+    """When a soundtrack begins, as its demuxer says; seconds."""
+    if sound is None:
+        return Fraction(0)
+    try:
+        return prober.probe(sound.path).start or Fraction(0)
+    except SourceError as error:
+        told = f"{display(sound.path)}, the encoded sound of the film, cannot be read"
+        raise StorageError(f"{told}: retry the job") from error
 
 
 def give_up(plan: EncodePlan, directory: bytes, why: str) -> Encoded:
@@ -261,12 +281,16 @@ def _note_chunks(made: Encoded, video: Assembled) -> Encoded:
     told = f"{video.chunks} chunks, {video.encoded} of them encoded by this attempt"
     if video.helped:
         told += f", {video.helped} by others meanwhile"
+    parts: list[Assembled | EncodedSoundtrack] = [video]
+    if video.soundtrack is not None:
+        told += "; the sound beside them"
+        parts.append(video.soundtrack.made)
     return made.model_copy(
         update={
-            "command": f"{made.command}\n{video.command}",
+            "command": "\n".join((made.command, *(part.command for part in parts))),
             "log": f"{told}\n{made.log}",
-            "wall_s": made.wall_s + video.wall_s,
-            "cpu_s": made.cpu_s + video.cpu_s,
+            "wall_s": made.wall_s + sum(part.wall_s for part in parts),
+            "cpu_s": made.cpu_s + sum(part.cpu_s for part in parts),
         }
     )
 

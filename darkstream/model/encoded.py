@@ -55,11 +55,34 @@ class EncodedChunk(Frozen):
     cpu_s: float
 
 
+class EncodedSoundtrack(Frozen):
+    """The audio tracks of a film that can be encoded alone, in one file, made beside its chunks.
+
+    `sources` is what was read of each of the source's streams for them, without an error; `gains`
+    as in `Encoded`.
+    """
+
+    files: Annotated[tuple[ChunkFile, ...], Field(min_length=1, max_length=1)]
+    sources: tuple[StreamTally, ...]
+    gains: tuple[Gain | None, ...]
+    command: str
+    wall_s: float
+    cpu_s: float
+
+
+class Soundtrack(Frozen):
+    """An encoded soundtrack and where its file is: an absolute path."""
+
+    made: EncodedSoundtrack
+    path: bytes
+
+
 class Assembled(Frozen):
     """The video of a film whose chunks were joined: a file a rendition, absolute paths.
 
     `pictures` in each of them; `cpu_s` and `wall_s` of all chunks and of the joining; `encoded` of
-    so many chunks this attempt encoded itself, `helped` others meanwhile.
+    so many chunks this attempt encoded itself, `helped` others meanwhile. `soundtrack`: where the
+    sound is encoded already, too.
     """
 
     files: tuple[bytes, ...]
@@ -68,6 +91,7 @@ class Assembled(Frozen):
     chunks: int
     encoded: int
     helped: int = 0
+    soundtrack: Soundtrack | None = None
     command: str
     wall_s: float
     cpu_s: float

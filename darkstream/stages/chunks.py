@@ -16,6 +16,7 @@ from darkstream.model.plan import Chunk, Chunking, EncodePlan
 from darkstream.planning.estimates import outgrows
 from darkstream.stages.attempt import Attempt
 from darkstream.stages.sharing import Sharing
+from darkstream.stages.soundtrack import soundtrack_beside
 from darkstream.storage.chunks import ChunkStore
 from darkstream.storage.faults import storage_faults
 
@@ -25,10 +26,11 @@ _CHUNK, _JOINED = b"chunk", b"joined"
 def encode_in_chunks(
     attempt: Attempt, plan: EncodePlan, source: bytes, directory: bytes
 ) -> Assembled | None:
-    """The video of a plan that has chunks; None once it is clear that it would not be small enough.
+    """The video of a plan that has chunks, and its sound where that can be encoded beside them.
 
-    Raises IndexDiffers, ProcessFailed, ProcessTimeout, StorageFull, StorageError, SourceChanged,
-    SourceVanished, LeaseLost, and what the attempt was cancelled with.
+    None once it is clear that it would not be small enough. Raises IndexDiffers, ProcessFailed,
+    ProcessTimeout, StorageFull, StorageError, SourceChanged, SourceVanished, LeaseLost, and what
+    the attempt was cancelled with.
     """
     if plan.chunking is None or attempt.key is None or attempt.source is None:
         raise ValueError("the plan has no chunks, or its source was not found")
@@ -38,25 +40,28 @@ def encode_in_chunks(
     known, encoded = len(found), 0
     sharing = Sharing(attempt, plan, store, found)
     work = os.path.join(directory, _CHUNK)
-    while (chunk := sharing.next()) is not None:
+    with soundtrack_beside(attempt, plan, store, source, directory) as soundtrack:
+        while (chunk := sharing.next()) is not None:
+            if _outgrows(attempt, plan, found):
+                return None
+            _rest(attempt)
+            watch = _Watch(attempt, plan.chunking, chunk, found, known)
+            with storage_faults(directory), unchanged(source, attempt.source.hint):
+                made = encode_chunk(plan, chunk, source, work, decoder, watch)
+            found[chunk.index] = store.keep(work, made, attempt.cancel)
+            encoded += 1
+            shutil.rmtree(work, ignore_errors=True)
         if _outgrows(attempt, plan, found):
             return None
-        _rest(attempt)
-        watch = _Watch(attempt, plan.chunking, chunk, found, known)
-        with storage_faults(directory), unchanged(source, attempt.source.hint):
-            made = encode_chunk(plan, chunk, source, work, decoder, watch)
-        found[chunk.index] = store.keep(work, made, attempt.cancel)
-        encoded += 1
-        shutil.rmtree(work, ignore_errors=True)
-    if _outgrows(attempt, plan, found):
-        return None
-    joints = [
-        Joint(found[chunk.index], store.paths(found[chunk.index])) for chunk in plan.chunking.chunks
-    ]
-    with storage_faults(directory):
-        joined = os.path.join(directory, _JOINED)
-        made_of = join_chunks(plan, joints, joined, decoder, encoded=encoded)
-    return made_of.model_copy(update={"helped": sharing.helped})
+        joints = [
+            Joint(found[chunk.index], store.paths(found[chunk.index]))
+            for chunk in plan.chunking.chunks
+        ]
+        with storage_faults(directory):
+            joined = os.path.join(directory, _JOINED)
+            made_of = join_chunks(plan, joints, joined, decoder, encoded=encoded)
+        more = {"helped": sharing.helped, "soundtrack": soundtrack()}
+    return made_of.model_copy(update=more)
 
 
 def forget_chunks(attempt: Attempt) -> None:

@@ -59,6 +59,7 @@ def _encode_chunked(attempt: Attempt, plan: EncodePlan, source: bytes, directory
         directory,
         capabilities=tools.capabilities,
         sandbox=tools.sandbox,
+        prober=tools.prober,
         limits=tools.limits,
         max_pixels=tools.settings.media.max_pixels,
         cancel=attempt.cancel,

@@ -1,7 +1,8 @@
 """Finished chunks of films at the destination, where every node that may go on finds them.
 
 `.darkstream-chunks/<content>-<plan>/` holds the files of each chunk and, written last, its record:
-a chunk without one was not finished. Names are drawn, so that two workers never write one file.
+a chunk without one was not finished; so does the soundtrack that is encoded beside them. Names are
+drawn, so that two workers never write one file.
 Others may write there too: links are not followed, and nothing is believed of a record but what
 the plan expects.
 """
@@ -13,13 +14,14 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from darkstream.errors import StorageError
-from darkstream.model.encoded import ChunkFile, EncodedChunk
+from darkstream.model.encoded import ChunkFile, EncodedChunk, EncodedSoundtrack
 from darkstream.model.job import ContentKey
 from darkstream.model.paths import display
 from darkstream.model.plan import Chunk
@@ -34,10 +36,12 @@ _STORE = re.compile(rb"[0-9a-f]{16}-[0-9a-f]{16}")
 _MARK = re.compile(r"[0-9a-f]{16}\.mark")
 _RECORD = ".json"
 _NAMED = re.compile(r"([0-9]{1,7})-[0-9a-f]{16}\.json")
+_SOUND = re.compile(r"sound-[0-9a-f]{16}\.json")
 _RECORD_BYTES = 256 << 10
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TRIES = 5
+_Made = TypeVar("_Made", EncodedChunk, EncodedSoundtrack)
 
 
 class ChunkStore:
@@ -63,7 +67,8 @@ class ChunkStore:
                 return {}
             os.utime(directory)
             for name in sorted(os.listdir(directory)):
-                made = _read(directory, name) if _index_of(name) in pictures else None
+                known = _index_of(name) in pictures
+                made = _read(directory, name, EncodedChunk) if known else None
                 if (
                     made is not None
                     and made.index not in found
@@ -74,14 +79,36 @@ class ChunkStore:
                     found[made.index] = made
         return found
 
+    def find_soundtrack(
+        self, streams: Collection[int], tracks: int, cancel: CancelToken | None = None
+    ) -> EncodedSoundtrack | None:
+        """The soundtrack that is there, if it was made of these streams for so many tracks.
+
+        Read and compared, and raises, as chunks.
+        """
+        with self._look() as directory:
+            if directory is None:
+                return None
+            for name in sorted(os.listdir(directory)):
+                sound = _SOUND.fullmatch(name)
+                made = _read(directory, name, EncodedSoundtrack) if sound else None
+                if (
+                    made is not None
+                    and {one.index for one in made.sources} == set(streams)
+                    and len(made.gains) in {0, tracks}
+                    and _is_whole(directory, made, cancel)
+                ):
+                    return made
+        return None
+
     def keep(
         self,
         work: bytes,
-        chunk: EncodedChunk,
+        chunk: _Made,
         cancel: CancelToken | None = None,
         *,
         mark: str | None = None,
-    ) -> EncodedChunk:
+    ) -> _Made:
         """Copy a chunk's files from a directory, durably, and record it; returns it as recorded.
 
         With a `mark`: only to where that is, for a film that may be over by now. Raises
@@ -106,7 +133,8 @@ class ChunkStore:
                     with suppress(OSError):
                         os.unlink(name, dir_fd=directory)
                 raise
-            end = f"{chunk.index}-{drawn}{_RECORD}"
+            name = str(chunk.index) if isinstance(chunk, EncodedChunk) else "sound"
+            end = f"{name}-{drawn}{_RECORD}"
             os.rename(f"{drawn}.part", end, src_dir_fd=directory, dst_dir_fd=directory)
             sync_directory(directory)
         return kept
@@ -126,7 +154,7 @@ class ChunkStore:
         with self._look() as directory:
             return directory is not None and _is_marked(directory, name)
 
-    def paths(self, chunk: EncodedChunk) -> tuple[bytes, ...]:
+    def paths(self, chunk: EncodedChunk | EncodedSoundtrack) -> tuple[bytes, ...]:
         """Absolute paths of the files of a chunk."""
         return tuple(os.path.join(self.path, file.name.encode()) for file in chunk.files)
 
@@ -217,7 +245,7 @@ def _is_marked(directory: int, name: str) -> bool:
         return False
 
 
-def _read(directory: int, name: str) -> EncodedChunk | None:
+def _read(directory: int, name: str, kind: type[_Made]) -> _Made | None:
     """What a record says; None where it is none."""
     try:
         descriptor = os.open(name, _READ, dir_fd=directory)
@@ -227,14 +255,14 @@ def _read(directory: int, name: str) -> EncodedChunk | None:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > _RECORD_BYTES:
             return None
-        return EncodedChunk.model_validate_json(os.read(descriptor, _RECORD_BYTES))
+        return kind.model_validate_json(os.read(descriptor, _RECORD_BYTES))
     except (OSError, ValidationError):
         return None
     finally:
         os.close(descriptor)
 
 
-def _is_whole(directory: int, chunk: EncodedChunk, cancel: CancelToken | None) -> bool:
+def _is_whole(directory: int, chunk: _Made, cancel: CancelToken | None) -> bool:
     try:
         for file in chunk.files:
             content = content_of(file.name.encode(), cancel, dir_fd=directory)

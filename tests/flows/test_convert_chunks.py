@@ -54,8 +54,14 @@ def submit(field: Field, source: Path, preset: Preset) -> Job:
 
 def records(field: Field) -> list[dict[str, Any]]:
     """Finished chunks, as they are recorded at the destination."""
-    found = (field.destination / os.fsdecode(HOME)).glob("*/*.json")
+    found = (field.destination / os.fsdecode(HOME)).glob("*/[0-9]*-*.json")
     return [json.loads(path.read_bytes()) for path in found]
+
+
+def soundtracks(field: Field) -> set[str]:
+    """Finished soundtracks at the destination, by the names of their records."""
+    found = (field.destination / os.fsdecode(HOME)).glob("*/sound-*.json")
+    return {path.name for path in found}
 
 
 def begin(field: Field, number: int) -> subprocess.Popen[bytes]:
@@ -111,6 +117,7 @@ def kill_again_and_again(field: Field, film: Path, kills: int, seed: int) -> Non
     chance = random.Random(seed)
     job = submit(field, field.add(film), in_parts())
     finished: set[str] = set()
+    heard: set[str] = set()
     for _ in range(kills):
         enough = min(len(finished) + chance.choice((0, 1, 1, 2)), _PARTS)
         work_until(field, next_dispatch(field), enough, chance.uniform(0.0, 1.5))
@@ -118,11 +125,14 @@ def kill_again_and_again(field: Field, film: Path, kills: int, seed: int) -> Non
             break
         assert finished <= names(field), "a finished chunk is gone"
         finished = names(field)
+        assert not heard or soundtracks(field) == heard, "the sound was encoded again"
+        heard = soundtracks(field)
     field.work_off(120)
     ended = field.client.job(job.id)
     assert ended.status is JobStatus.done, ended.reason
     chunks, encoded = told(ended, field)
     assert (chunks, encoded) == (_PARTS, _PARTS - len(finished))
+    assert "the sound beside them" in field.client.job_log(job.id)
     assert field.published() == ["film.mp4"]
 
 

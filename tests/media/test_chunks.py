@@ -14,6 +14,9 @@ from fixtures_planning import LIMITS, Clips, Walked, Walker, fast
 from darkstream.errors import IndexDiffers, ProcessFailed, StorageError, StorageFull
 from darkstream.media.chunks import Joint, encode_chunk, join_chunks
 from darkstream.media.decoding import Decoder
+from darkstream.media.encode import encode_rest
+from darkstream.media.soundtrack import encode_soundtrack
+from darkstream.model.encoded import Assembled, Soundtrack, StreamTally
 from darkstream.model.plan import EncodePlan
 from darkstream.model.preset import PackageRule, Preset, Rung
 from darkstream.planning import make_plan, validate
@@ -83,6 +86,20 @@ def times(path: Path, kind: str) -> list[Fraction]:
     return sorted(shown)
 
 
+def sounds(path: Path, number: int = 0) -> list[tuple[int | None, int | None, bytes]]:
+    """Each packet of an audio track: when it is played, for how long, and what is in it."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[number]
+        return [(p.pts, p.duration, bytes(p)) for p in container.demux(stream) if p.size]
+
+
+def samples(walker: Walker, path: Path) -> str:
+    """The sound as players get it: when, and the samples."""
+    argv = [walker.capabilities.ffmpeg, "-nostdin", "-v", "error", "-i", str(path)]
+    argv += ["-map", "0:a", "-f", "framemd5", "-"]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
 def lengths(path: Path) -> list[float]:
     """How long a film and its tracks are, seconds, and how many pictures a second it has."""
     with av.open(str(path)) as container:
@@ -143,7 +160,11 @@ def test_chunks_are_together_the_whole(
     assert int(parts.encoded.log.split()[0]) >= 3
     one, other = output(parts), output(whole)
     assert times(one, "video") == times(other, "video")
-    assert times(one, "audio") == times(other, "audio")
+    assert whole.plan is not None
+    encoded = any(track.encoder for track in whole.plan.audio)
+    assert ("the sound beside them" in parts.encoded.log) is encoded
+    assert sounds(one) == sounds(other) != []
+    assert samples(walker, one) == samples(walker, other)
     assert lengths(one) == pytest.approx(lengths(other), abs=0.01), "to a few ticks of Matroska"
     assert parts.encoded.frames == whole.encoded.frames if whole.encoded else False
     assert score(walker, one, other) > 30
@@ -151,6 +172,42 @@ def test_chunks_are_together_the_whole(
         seen = [walker.prober.probe(os.fsencode(path)).video[0] for path in (one, other)]
         assert seen[0].mastering_display == seen[1].mastering_display is not None
         assert seen[0].content_light == seen[1].content_light is not None
+
+
+_LATE_SOUND = ("-itsoffset", "0.35", *_TONE)
+_VIDEO = (*H264, "-g", "48")
+SOUNDS: dict[str, tuple[str, ...]] = {
+    "stereo-sound.mkv": (*bars(), *_TONE, *_VIDEO, "-c:a", "libvorbis", "-ac", "2"),
+    "late-sound.mkv": (*bars(), *_LATE_SOUND, *_VIDEO, "-c:a", "libvorbis"),
+    "short-sound.mkv": (*bars(), "-f", "lavfi", "-i", "sine=d=7.77:r=44100", *_VIDEO),
+    "slow-sound.mkv": (*bars(), *_TONE, *_VIDEO, "-c:a", "libvorbis", "-ar", "22050"),
+}
+
+
+@pytest.mark.parametrize(
+    ("codec", "container"),
+    [
+        *(("aac", "mp4"), ("opus", "mp4"), ("mp3", "mp4"), ("flac", "mp4")),
+        *(("aac", "mov"), ("mp3", "mov"), ("aac", "mkv"), ("opus", "mkv"), ("opus", "webm")),
+    ],
+)
+@pytest.mark.parametrize("name", sorted(SOUNDS))
+def test_sound_that_is_encoded_beside_is_the_same_to_the_sample(
+    walker: Walker, clips: Clips, tmp_path: Path, name: str, codec: str, container: str
+) -> None:
+    source = clips.make(name, *SOUNDS[name])
+    made = []
+    for way, seconds in (("whole", None), ("parts", Fraction(6))):
+        preset = fast(wish("webm" if container == "webm" else "web", seconds))
+        rule = preset.audio.model_copy(update={"codec": codec, "copy_codecs": ()})
+        preset = preset.model_copy(update={"audio": rule, "container": container})
+        walked = walker.walk(source, preset, tmp_path / way)
+        made.append(output(walked))
+    assert walked.encoded is not None and "the sound beside them" in walked.encoded.log
+    whole, parts = made
+    assert sounds(parts) == sounds(whole) != []
+    assert samples(walker, parts) == samples(walker, whole)
+    assert lengths(parts) == pytest.approx(lengths(whole), abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["uneven-rate.mkv", "late-video.mp4"])
@@ -279,3 +336,65 @@ def test_a_full_work_directory_is_told(walker: Walker, clips: Clips, tmp_path: P
     chunk = plan.chunking.chunks[0]
     with pytest.raises(StorageFull, match="free some, then retry"):
         encode_chunk(plan, chunk, os.fsencode(source), where, decoder, lambda _: None)
+
+
+def test_damaged_sound_is_left_to_the_command_that_tells_of_it(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    source = clips.make("stereo-sound.mkv", *SOUNDS["stereo-sound.mkv"])
+    plan, decoder = _cut(walker, source), Decoder(walker.capabilities, walker.sandbox, LIMITS)
+    where = os.fsencode(tmp_path / "sound")
+    made = encode_soundtrack(plan, os.fsencode(source), where, decoder)
+    assert made is not None and made.sources[0].frames > 0
+    (tmp_path / "cut.mkv").write_bytes(source.read_bytes()[:-20_000])
+    assert encode_soundtrack(plan, os.fsencode(tmp_path / "cut.mkv"), where, decoder) is None
+    (tmp_path / "no.mkv").write_bytes(b"no film")
+    assert encode_soundtrack(plan, os.fsencode(tmp_path / "no.mkv"), where, decoder) is None
+
+
+def test_a_work_directory_that_is_full_of_sound_is_told(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    source = clips.make("stereo-sound.mkv", *SOUNDS["stereo-sound.mkv"])
+    plan = _cut(walker, source)
+    script = tmp_path / "ffmpeg"
+    script.write_text("#!/bin/sh\necho '[error] No space left on device' >&2\nexit 228\n")
+    script.chmod(0o755)
+    able = walker.capabilities.model_copy(update={"ffmpeg": str(script)})
+    with pytest.raises(StorageFull, match="free some, then retry"):
+        encode_soundtrack(
+            plan,
+            os.fsencode(source),
+            os.fsencode(tmp_path / "sound"),
+            Decoder(able, walker.sandbox, LIMITS),
+        )
+
+
+def test_encoded_sound_that_is_gone_is_told(walker: Walker, clips: Clips, tmp_path: Path) -> None:
+    source = clips.make("stereo-sound.mkv", *SOUNDS["stereo-sound.mkv"])
+    plan, decoder = _cut(walker, source), Decoder(walker.capabilities, walker.sandbox, LIMITS)
+    made = encode_soundtrack(plan, os.fsencode(source), os.fsencode(tmp_path / "sound"), decoder)
+    assert made is not None
+    tally = StreamTally(index=0, kind="video", packets=1, frames=1, errors=0)
+    video = Assembled(
+        files=(b"/nowhere/video-0.mp4",),
+        pictures=1,
+        source=tally,
+        chunks=1,
+        encoded=1,
+        soundtrack=Soundtrack(made=made, path=b"/nowhere/sound.mp4"),
+        command="",
+        wall_s=1,
+        cpu_s=1,
+    )
+    with pytest.raises(StorageError, match=r"/nowhere/sound.mp4.* cannot be read: retry"):
+        encode_rest(
+            plan,
+            video,
+            os.fsencode(source),
+            os.fsencode(tmp_path),
+            capabilities=walker.capabilities,
+            sandbox=walker.sandbox,
+            prober=walker.prober,
+            limits=LIMITS,
+        )

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from fixtures_planning import audio_stream, media_info, proved, video_stream
 
-from darkstream.media.command import chunk_command, mux_command
-from darkstream.model.plan import Chunk, Chunking, EncodePlan, VideoCopy
+from darkstream.media.command import chunk_command, mux_command, soundtrack_command
+from darkstream.media.command.soundtrack import soundtrack_name
+from darkstream.model.encoded import Gain
+from darkstream.model.plan import Chunk, Chunking, EncodePlan, FilePackage, VideoCopy
 from darkstream.planning import make_plan, validate
 from darkstream.planning.presets import load_preset
 
@@ -91,9 +93,11 @@ def test_a_plan_without_chunks_has_none_to_encode() -> None:
         mux(plan)
 
 
-def mux(plan: EncodePlan) -> str:
+def mux(plan: EncodePlan, **more: Any) -> str:
     videos = [b"/j/video-%d.mp4" % number for number in range(len(plan.renditions))]
-    argv = mux_command(plan, videos, program=b"f", source=b"/s.mkv", directory=b"/d", max_pixels=9)
+    argv = mux_command(
+        plan, videos, program=b"f", source=b"/s.mkv", directory=b"/d", max_pixels=9, **more
+    )
     return b" ".join(argv).decode()
 
 
@@ -133,3 +137,81 @@ def test_what_is_no_encode_is_copied_without_more() -> None:
     copy = VideoCopy(name="video", source_index=0, codec="h264")
     told = mux(plan.model_copy(update={"renditions": (copy,)}))
     assert "-c:v:0 copy" in told and "-tag:v:0" not in told
+
+
+def heard() -> EncodePlan:
+    """A plan with a track that is encoded, one that is copied, and one that is encoded."""
+    sounds = (
+        audio_stream(index=1, codec="mp3", language="eng"),
+        audio_stream(index=2, codec="aac", title="As it was"),
+        audio_stream(index=3, codec="ac3"),
+    )
+    media = media_info(video_stream(codec="mpeg4")).model_copy(update={"audio": sounds})
+    plan = make_plan(media, load_preset("web"), proved(), validate(media))
+    assert isinstance(plan, EncodePlan)
+    assert [track.encoder is None for track in plan.audio] == [False, True, False]
+    return plan.model_copy(update={"chunking": CHUNKING})
+
+
+def sound_of(plan: EncodePlan, **more: Any) -> str:
+    argv = soundtrack_command(
+        plan, program=b"f", source=b"/s.mkv", directory=b"/d", max_pixels=9, **more
+    )
+    return b" ".join(argv).decode()
+
+
+def test_sound_alone_is_the_encoded_tracks_and_nothing_else() -> None:
+    plan = heard()
+    gains = [Gain(integrated=-30, true_peak=-9, gain_db=7.0), None, None]
+    told = sound_of(plan, gains=gains)
+    assert told.count("-map ") == 2 and "-map 0:1 -map 0:3" in told
+    assert told.count("-c:a:") == 2 and "-c:a:0 aac" in told and "-c:a:1 aac" in told
+    assert "-filter:a:0 volume=7.00dB" in told and "-filter:a:1" not in told
+    assert "-map_chapters -1" in told and "libx264" not in told
+    assert "-f mp4" in told and told.endswith("file:/d/sound.mp4")
+
+
+@pytest.mark.parametrize(
+    ("container", "name"),
+    [("mp4", "sound.mp4"), ("mov", "sound.mov"), ("mkv", "sound.mkv"), ("webm", "sound.webm")],
+)
+def test_the_file_between_is_of_the_outputs_own_kind(container: Any, name: str) -> None:
+    plan, package = heard(), FilePackage(container=container, extension=container)
+    codec = "opus" if container == "webm" else "aac"
+    audio = tuple(track.model_copy(update={"codec": codec}) for track in plan.audio)
+    assert soundtrack_name(plan.model_copy(update={"package": package, "audio": audio})) == name
+
+
+def test_sound_that_cannot_be_alone_is_encoded_with_the_rest() -> None:
+    plan = heard()
+    stream = FilePackage(container="ts", extension="ts")
+    copies = tuple(track.model_copy(update={"encoder": None}) for track in plan.audio)
+    inexact = tuple(track.model_copy(update={"codec": "ac3"}) for track in plan.audio)
+    for none in ({"package": stream}, {"audio": copies}, {"audio": inexact}, {"audio": ()}):
+        assert soundtrack_name(plan.model_copy(update=none)) is None
+    with pytest.raises(ValueError, match="no sound to encode alone"):
+        sound_of(plan.model_copy(update={"audio": ()}))
+
+
+def test_encoded_sound_is_copied_and_begins_when_it_did() -> None:
+    told = mux(heard(), soundtrack=b"/j/sound.mp4", sound_begins=Fraction(-5333, 1_000_000))
+    assert "-map 1:v:0 -map 2:a:0 -map 0:2 -map 2:a:1" in told
+    assert [told.count(f"-c:a:{number} copy") for number in range(3)] == [1, 1, 1]
+    assert (
+        "-itsoffset -0.005333 -max_pixels 9 -protocol_whitelist file -i file:/j/sound.mp4" in told
+    )
+    assert "-filter" not in told and "-b:a:" not in told
+    assert "-metadata:s:a:0 language=eng" in told, "as said of the track in the plan"
+    assert "title=As it was" in told
+
+
+def test_sound_that_would_not_be_the_same_stays_with_the_rest() -> None:
+    plan = heard()
+    first, copy, last = plan.audio
+    surround = last.model_copy(update={"codec": "ac3", "encoder": "ac3"})
+    plan = plan.model_copy(update={"audio": (first, copy, surround)})
+    alone = sound_of(plan)
+    assert alone.count("-map ") == 1 and "-map 0:1" in alone and "ac3" not in alone
+    told = mux(plan, soundtrack=b"/j/sound.mp4")
+    assert "-map 1:v:0 -map 2:a:0 -map 0:2 -map 0:3" in told
+    assert "-c:a:0 copy" in told and "-c:a:1 copy" in told and "-c:a:2 ac3" in told

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from darkstream.errors import Cancelled, StorageError, StorageFull
 from darkstream.model.base import ContentId, Fingerprint
-from darkstream.model.encoded import ChunkFile, EncodedChunk, StreamTally
+from darkstream.model.encoded import ChunkFile, EncodedChunk, EncodedSoundtrack, StreamTally
 from darkstream.model.job import ContentKey
 from darkstream.model.plan import Chunk
 from darkstream.observe.cancel import CancelToken
@@ -215,3 +215,49 @@ def test_a_home_that_another_film_removes_is_made_again(
 def found_after(store: ChunkStore, tmp_path: Path) -> list[int]:
     keep(store, tmp_path / "work", 1)
     return list(found(store))
+
+
+def soundtrack(directory: Path, data: bytes = b"sound") -> EncodedSoundtrack:
+    directory.mkdir(exist_ok=True)
+    (directory / "sound.mp4").write_bytes(data)
+    file = ChunkFile(name="sound.mp4", size=len(data), blake3=blake3(data).hexdigest())
+    tally = StreamTally(index=1, kind="audio", packets=9, frames=9, errors=0)
+    return EncodedSoundtrack(
+        files=(file,), sources=(tally,), gains=(None, None), command="ffmpeg", wall_s=1, cpu_s=1
+    )
+
+
+def test_the_sound_of_a_film_is_kept_beside_its_chunks(store: ChunkStore, tmp_path: Path) -> None:
+    assert store.find_soundtrack({1}, 2) is None
+    kept = store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
+    one = keep(store, tmp_path / "work", 1)
+    assert store.find_soundtrack({1}, 2) == kept
+    assert found(store) == {1: one}, "each is looked for alone"
+    (path,) = store.paths(kept)
+    assert Path(os.fsdecode(path)).read_bytes() == b"sound"
+    store.remove()
+    assert store.find_soundtrack({1}, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("streams", "tracks"), [({2}, 2), ({1, 2}, 2), ({1}, 3)], ids=["other", "more", "gains"]
+)
+def test_sound_of_another_plan_is_not_believed(
+    store: ChunkStore, tmp_path: Path, streams: set[int], tracks: int
+) -> None:
+    store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
+    assert store.find_soundtrack(streams, tracks) is None
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "record"])
+def test_sound_that_is_not_whole_is_none(store: ChunkStore, tmp_path: Path, harm: str) -> None:
+    kept = store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
+    path = Path(os.fsdecode(store.paths(kept)[0]))
+    if harm == "cut":
+        path.write_bytes(b"soun")
+    elif harm == "gone":
+        path.unlink()
+    else:
+        (record,) = path.parent.glob("sound-*.json")
+        record.write_text('{"files": []}')
+    assert store.find_soundtrack({1}, 2) is None

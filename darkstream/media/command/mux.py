@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import ffmpeg
@@ -19,16 +20,19 @@ from darkstream.media.command.convert import (
     source_options,
 )
 from darkstream.media.command.encoders import Options, copy_options
+from darkstream.media.command.soundtrack import is_alone
 from darkstream.media.command.tracks import tag_words, track_options
 from darkstream.model.encoded import Gain
 from darkstream.model.plan import AbrPackage, EncodePlan, VideoEncode
 
-_VIDEO, _OUTPUT = "file:video-", "file:output"
+_VIDEO, _SOUND, _OUTPUT = "file:video-", "file:sound", "file:output"
 _JOINED = "mov,mp4,m4a,3gp,3g2,mj2"
 """The demuxers of joined chunks."""
+_ALONE = f"{_JOINED},matroska,webm"
+"""The demuxers of a soundtrack."""
 
 
-def mux_command(
+def mux_command(  # noqa: PLR0913 - keywords, each one thing the caller has
     plan: EncodePlan,
     videos: Sequence[bytes],
     *,
@@ -37,11 +41,15 @@ def mux_command(
     directory: bytes,
     max_pixels: int,
     gains: Sequence[Gain | None] = (),
+    soundtrack: bytes | None = None,
+    sound_begins: Fraction = Fraction(0),
 ) -> tuple[bytes, ...]:
     """The words of the command that encodes all of a plan but its pictures, and joins both.
 
-    `videos`: a file a rendition; they begin as late as the pictures of the source do. All paths are
-    absolute; what is written is `output_name(plan)` below `directory`, and what belongs to it.
+    `videos`: a file a rendition; they begin as late as the pictures of the source do. `soundtrack`:
+    the encoded tracks, where they are encoded already, and when they begin in seconds, as its
+    demuxer says. All paths are absolute; what is written is `output_name(plan)` below `directory`,
+    and what belongs to it.
     """
     if plan.chunking is None:
         raise ValueError("the plan has no chunks")
@@ -50,6 +58,12 @@ def mux_command(
     read = ffmpeg.input(SOURCE, **source_options(plan, max_pixels, None, drawn=False))
     options = input_options(_JOINED, max_pixels) | {"itsoffset": f"{float(late):.6f}"}
     joined = [ffmpeg.input(f"{_VIDEO}{number}", **options) for number in range(len(videos))]
+    sound = [f"0:{track.source_index}" for track in plan.audio]
+    if soundtrack is not None:
+        # ffmpeg lets each input begin at 0: this gives back what it takes away.
+        begin = {"itsoffset": f"{float(sound_begins):.6f}"}
+        joined.append(ffmpeg.input(_SOUND, **input_options(_ALONE, max_pixels), **begin))
+        sound, plan = _copy_sound(plan, len(joined))
     made = {
         **_video_options(plan),
         **track_options(plan, gains or [None] * len(plan.audio)),
@@ -58,17 +72,32 @@ def mux_command(
     # Word by word: ffmpeg-python would count the inputs as it likes, and chapters are input 0's.
     inputs = [word for one in (read, *joined) for word in _input_words(one)]
     maps = [f"{number}:v:0" for number in range(1, len(videos) + 1)]
-    maps += [f"0:{index}" for index in other_streams(plan)]
+    maps += [*sound, *(f"0:{index}" for index in other_streams(plan)[len(sound) :])]
     mapped = [word for name in maps for word in ("-map", name)]
     *rest, output = _output_words(read, made)
     words = [*inputs, *mapped, *rest, *tag_words(plan), output]
     paths = {
         SOURCE: b"file:" + source,
         _OUTPUT: b"file:" + os.path.join(directory, output_name(plan).encode()),
+        _SOUND: b"file:" + (soundtrack or b""),
         **{f"{_VIDEO}{number}": b"file:" + path for number, path in enumerate(videos)},
     }
     errors = ("-max_error_rate", "1", "-abort_on", "empty_output")
     return (program, *map(str.encode, (*GLOBAL, *errors)), *(bind(w, paths) for w in words))
+
+
+def _copy_sound(plan: EncodePlan, number: int) -> tuple[list[str], EncodePlan]:
+    """Where each audio track is, and the plan in which those of that input are copied."""
+    maps, tracks, alone, encoded = [], [], 0, is_alone(plan)
+    for track in plan.audio:
+        if encoded(track):
+            maps.append(f"{number}:a:{alone}")
+            tracks.append(track.model_copy(update={"encoder": None}))
+            alone += 1
+        else:
+            maps.append(f"0:{track.source_index}")
+            tracks.append(track)
+    return maps, plan.model_copy(update={"audio": tuple(tracks)})
 
 
 def _video_options(plan: EncodePlan) -> Options:

@@ -28,6 +28,7 @@ from benchmarks.profiles import score
 from darkstream.media.capabilities import detect_capabilities
 from darkstream.media.chunks import Joint, encode_chunk, join_chunks
 from darkstream.media.command.convert import convert_command, output_name
+from darkstream.media.command.soundtrack import soundtrack_name
 from darkstream.media.decoding import Decoder
 from darkstream.media.encode import encode_rest
 from darkstream.media.probe import Prober
@@ -118,11 +119,10 @@ def _compare(codec: str, film: _Film, shorter: _Film, directory: Path, rounds: i
     whole: list[_Made] = []
     parts: list[_Made] = []
     less: list[_Made] = []
-    with Prober(MediaSettings()) as prober:
-        for number in range(rounds):
-            whole.append(_in_one_piece(film, directory / f"{codec}-whole-{number}"))
-            parts.append(_in_chunks(film, directory / f"{codec}-parts-{number}", prober))
-            less.append(_in_chunks(shorter, directory / f"{codec}-less-{number}", prober))
+    for number in range(rounds):
+        whole.append(_in_one_piece(film, directory / f"{codec}-whole-{number}"))
+        parts.append(_in_chunks(film, directory / f"{codec}-parts-{number}"))
+        less.append(_in_chunks(shorter, directory / f"{codec}-less-{number}"))
     video = film.whole.renditions[0]
     if not isinstance(video, VideoEncode):
         raise SystemExit("nothing is encoded")
@@ -186,12 +186,11 @@ def _in_one_piece(film: _Film, directory: Path) -> _Made:
     return _Made(directory / output_name(film.whole), wall, _cpu() - cpu, 0.0)
 
 
-def _in_chunks(film: _Film, directory: Path, prober: Prober) -> _Made:
+def _in_chunks(film: _Film, directory: Path) -> _Made:
     directory.mkdir()
     sandbox = Sandbox.detect("auto")
     decoder = Decoder(film.capabilities, sandbox)
     source = os.fsencode(film.source)
-    prober.probe(source)  # a worker has begun its process long before
     cpu, began = _cpu(), time.perf_counter()
     joints = []
     if film.parts.chunking is None:
@@ -202,14 +201,11 @@ def _in_chunks(film: _Film, directory: Path, prober: Prober) -> _Made:
         files = tuple(os.path.join(into, file.name.encode()) for file in made.files)
         joints.append(Joint(made, files))
     encoded = time.perf_counter()
-    sound = encode_soundtrack(film.parts, source, os.fsencode(directory / "sound"), decoder)
-    if sound is None:
-        raise SystemExit("the sound was not encoded")
-    path = os.fsencode(directory / "sound" / sound.files[0].name)
+    sound = _encode_sound(film.parts, source, os.fsencode(directory / "sound"), decoder)
     heard = time.perf_counter()
     joined = os.fsencode(directory / "joined")
     video: Assembled = join_chunks(film.parts, joints, joined, decoder, encoded=len(joints))
-    video = video.model_copy(update={"soundtrack": Soundtrack(made=sound, path=path)})
+    video = video.model_copy(update={"soundtrack": sound})
     rest = encode_rest(
         film.parts,
         video,
@@ -217,12 +213,23 @@ def _in_chunks(film: _Film, directory: Path, prober: Prober) -> _Made:
         os.fsencode(directory),
         capabilities=film.capabilities,
         sandbox=sandbox,
-        prober=prober,
     )
     ended = time.perf_counter()
     made_of = Path(os.fsdecode(rest.directory)) / os.fsdecode(rest.main)
     serial_s = ended - heard + film.index_s
     return _Made(made_of, ended - began, _cpu() - cpu, serial_s, heard - encoded)
+
+
+def _encode_sound(
+    plan: EncodePlan, source: bytes, directory: bytes, decoder: Decoder
+) -> Soundtrack | None:
+    """The sound of a film; None where it is copied."""
+    if soundtrack_name(plan) is None:
+        return None
+    made = encode_soundtrack(plan, source, directory, decoder)
+    if made is None:
+        raise SystemExit("the sound was not encoded")
+    return Soundtrack(made=made, path=os.path.join(directory, made.files[0].name.encode()))
 
 
 def _count(ffmpeg: str, path: Path) -> int:

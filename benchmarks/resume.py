@@ -108,7 +108,7 @@ def _kill_worker(up: Running) -> None:
 
 def _finished(to: Path) -> int:
     """Chunks that are recorded at the destination."""
-    return len(list((to / "out" / os.fsdecode(HOME)).glob("*/*.json")))
+    return len(list((to / "out" / os.fsdecode(HOME)).glob("*/[0-9]*-*.json")))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

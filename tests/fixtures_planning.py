@@ -145,7 +145,6 @@ class Walker:
                 os.fsencode(work),
                 capabilities=self.capabilities,
                 sandbox=self.sandbox,
-                prober=self.prober,
                 limits=LIMITS,
             )
         if encoded.outgrown:

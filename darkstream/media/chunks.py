@@ -30,6 +30,7 @@ from darkstream.media.tally import Tally
 from darkstream.model.encoded import Assembled, ChunkFile, EncodedChunk, StreamTally
 from darkstream.model.paths import display
 from darkstream.model.plan import Chunk, Chunking, EncodePlan, VideoEncode
+from darkstream.observe.cancel import CancelToken
 
 _AT_THE_SEAM = re.compile(
     "mmco: unref short failure|co located POCs unavailable|reference picture missing during"
@@ -88,7 +89,7 @@ def encode_chunk(
         raise IndexDiffers(f"chunk {chunk.index}: {told}")
     return EncodedChunk(
         index=chunk.index,
-        files=tuple(describe_file(directory, name) for name in chunk_names(plan)),
+        files=tuple(describe_file(directory, name, decoder.cancel) for name in chunk_names(plan)),
         source=StreamTally(
             index=plan.renditions[0].source_index,
             kind="video",
@@ -227,11 +228,13 @@ def _packages() -> list[str]:
     return [*find_package("av"), *find_package("darkstream")]
 
 
-def describe_file(directory: bytes, name: bytes) -> ChunkFile:
-    """Size and BLAKE3 of a file in a directory."""
+def describe_file(directory: bytes, name: bytes, cancel: CancelToken | None) -> ChunkFile:
+    """Size and BLAKE3 of a file in a directory. Raises what the token was given."""
     state, size = blake3(), 0
     with open(os.path.join(directory, name), "rb") as file:
         while block := file.read(1 << 20):
+            if cancel is not None:
+                cancel.check()
             state.update(block)
             size += len(block)
     return ChunkFile(name=name.decode(), size=size, blake3=state.hexdigest())

@@ -6,9 +6,9 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
+import structlog
 from pydantic import ValidationError
 
 from darkstream.errors import (
@@ -16,9 +16,7 @@ from darkstream.errors import (
     ProcessFailed,
     ProcessKilled,
     ProcessTimeout,
-    SourceError,
     SourceRejected,
-    StorageError,
     StorageFull,
     VerificationFailed,
 )
@@ -45,6 +43,8 @@ from darkstream.model.paths import display
 from darkstream.model.plan import AbrPackage, EncodePlan, VideoCopy, VideoEncode
 from darkstream.observe.cancel import CancelToken
 from darkstream.planning.estimates import outgrows
+
+log = structlog.get_logger(__name__)
 
 _FILES = b"output"
 _DRAWING = b"drawing"
@@ -114,29 +114,49 @@ def encode_rest(  # noqa: PLR0913 - keywords, each one thing the caller has
     *,
     capabilities: Capabilities,
     sandbox: Sandbox,
-    prober: Prober,
     limits: Limits | None = None,
     max_pixels: int = MAX_PIXELS,
     cancel: CancelToken | None = None,
     on_progress: Callable[[FfmpegProgress], None] | None = None,
 ) -> Encoded:
-    """As `encode`, where the chunks of a plan are encoded and joined already: the rest of it."""
+    """As `encode`, where the chunks of a plan are encoded and joined already: the rest of it.
+
+    A soundtrack that does not go into the output as it is, is encoded once more.
+    """
     if (earlier := read_verified(directory)) is not None:
         return earlier
     decoder = Decoder(capabilities, sandbox, limits, max_pixels, cancel=cancel)
+    if video.soundtrack is not None:
+        try:
+            return _encode_rest(plan, video, source, directory, decoder, on_progress)
+        except (ProcessKilled, ProcessTimeout):
+            raise
+        except (ProcessFailed, SourceRejected, VerificationFailed) as error:
+            log.warning("soundtrack_not_used", source=display(source), reason=str(error))
+            video = video.model_copy(update={"soundtrack": None})
+    return _encode_rest(plan, video, source, directory, decoder, on_progress)
+
+
+def _encode_rest(
+    plan: EncodePlan,
+    video: Assembled,
+    source: bytes,
+    directory: bytes,
+    decoder: Decoder,
+    on_progress: Callable[[FfmpegProgress], None] | None,
+) -> Encoded:
     sound = video.soundtrack
     gains = find_gains(plan, source, decoder) if sound is None else sound.made.gains
     files = _empty(directory)
     argv = mux_command(
         plan,
         video.files,
-        program=os.fsencode(capabilities.ffmpeg),
+        program=os.fsencode(decoder.capabilities.ffmpeg),
         source=source,
         directory=files,
-        max_pixels=max_pixels,
+        max_pixels=decoder.max_pixels,
         gains=gains,
         soundtrack=None if sound is None else sound.path,
-        sound_begins=_begin_of(sound, prober),
     )
     reads = [source, *video.files, *([] if sound is None else [sound.path])]
     ran = _carry_out(plan, argv, reads, files, decoder, on_progress, None)
@@ -144,23 +164,23 @@ def encode_rest(  # noqa: PLR0913 - keywords, each one thing the caller has
         return ran
     tally, done = ran
     write_texts(plan, source, files, decoder)
+    read = [video.source]
+    if sound is not None:
+        _check_packets(sound, tally, len(video.files) + 1)
+        read += sound.made.sources
     # The joined files were copied: what counts is what was read of the source for them.
-    read = [video.source, *(sound.made.sources if sound is not None else ())]
     known = {one.index for one in read}
     tally.inputs = [one for one in tally.inputs if one[0] == 0 and one[1].index not in known]
     tally.inputs += [(0, one) for one in read]
     return _note_chunks(_finish(plan, files, argv, done, tally, gains), video)
 
 
-def _begin_of(sound: Soundtrack | None, prober: Prober) -> Fraction:
-    """When a soundtrack begins, as its demuxer says; seconds."""
-    if sound is None:
-        return Fraction(0)
-    try:
-        return prober.probe(sound.path).start or Fraction(0)
-    except SourceError as error:
-        told = f"{display(sound.path)}, the encoded sound of the film, cannot be read"
-        raise StorageError(f"{told}: retry the job") from error
+def _check_packets(sound: Soundtrack, tally: Tally, file: int) -> None:
+    copied = tuple(one.packets for number, one in tally.inputs if number == file)
+    if copied != sound.made.packets:
+        raise VerificationFailed(
+            f"{copied} packets of sound were copied instead of {sound.made.packets}"
+        )
 
 
 def give_up(plan: EncodePlan, directory: bytes, why: str) -> Encoded:
@@ -208,7 +228,7 @@ def _carry_out(
 ) -> tuple[Tally, Completed] | Encoded:
     """Run the one command; `reads` begins with the source. An Encoded that is too large is none."""
     tally = Tally()
-    allowed = _limit_size(decoder.limits or Limits(), plan, reads[0])
+    allowed = limit_size(decoder.limits or Limits(), plan, reads[0])
     variables = None if drawing is None else drawing.variables
     caged = decoder.sandbox.wrap(
         argv, read=reads, write=[files], devices=_devices(plan), variables=variables
@@ -283,7 +303,8 @@ def _note_chunks(made: Encoded, video: Assembled) -> Encoded:
         told += f", {video.helped} by others meanwhile"
     parts: list[Assembled | EncodedSoundtrack] = [video]
     if video.soundtrack is not None:
-        told += "; the sound beside them"
+        earlier = video.soundtrack.found
+        told += f"; the sound by {'an earlier attempt' if earlier else 'this one'}, beside them"
         parts.append(video.soundtrack.made)
     return made.model_copy(
         update={
@@ -322,7 +343,7 @@ def _check_counts(plan: EncodePlan, frames: tuple[int, ...], decoded: int | None
             )
 
 
-def _limit_size(limits: Limits, plan: EncodePlan, source: bytes) -> Limits:
+def limit_size(limits: Limits, plan: EncodePlan, source: bytes) -> Limits:
     """End an encode that can no longer become as small as planned, or that fills the disk."""
     size = os.stat(source).st_size
     if plan.smaller_by is None:

@@ -7,19 +7,20 @@ import shutil
 
 import structlog
 
-from darkstream.errors import ProcessFailed, ProcessKilled, ProcessTimeout
+from darkstream.errors import OutputTooLarge, ProcessFailed, ProcessKilled, ProcessTimeout
 from darkstream.media.chunks import describe_file
 from darkstream.media.command.soundtrack import (
-    is_alone,
     soundtrack_command,
     soundtrack_name,
+    tracks_alone,
 )
 from darkstream.media.decoding import Decoder
-from darkstream.media.encode import find_full
+from darkstream.media.encode import find_full, limit_size
 from darkstream.media.loudness import find_gains
-from darkstream.media.process import FfmpegProgress, run, shell_quote
+from darkstream.media.process import Completed, FfmpegProgress, Limits, run, shell_quote
 from darkstream.media.tally import Tally
 from darkstream.model.encoded import EncodedSoundtrack
+from darkstream.model.paths import display
 from darkstream.model.plan import EncodePlan
 
 log = structlog.get_logger(__name__)
@@ -30,14 +31,15 @@ def encode_soundtrack(
 ) -> EncodedSoundtrack | None:
     """Encode the sound of a plan that has some into a directory (absolute), which is made anew.
 
-    None where the sound is damaged, missing or cannot be encoded: `encode_rest` tries it then, and
-    tells of it. Raises ProcessKilled, ProcessTimeout, StorageFull, and what the token was given.
+    None where the sound is damaged, missing, too large or cannot be encoded: `encode_rest` tries it
+    then, and tells of it. Raises ProcessKilled, ProcessTimeout, StorageFull, and what the token was
+    given.
     """
-    shutil.rmtree(directory, ignore_errors=True)
-    os.makedirs(directory)
     name = soundtrack_name(plan)
     if name is None:
         raise ValueError("the plan has no sound to encode alone")
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
     tally = Tally()
     try:
         gains = find_gains(plan, source, decoder)
@@ -49,34 +51,69 @@ def encode_soundtrack(
             max_pixels=decoder.max_pixels,
             gains=gains,
         )
-        done = run(
-            decoder.sandbox.wrap(argv, read=[source], write=[directory]),
-            limits=decoder.limits,
-            cancel=decoder.cancel,
-            on_progress=_ignore,
-            on_stderr_line=tally.note,
-        )
+        done = _carry_out(plan, argv, source, directory, decoder, tally)
+    except OutputTooLarge as error:
+        _warn(source, str(error))
+        return None
     except (ProcessKilled, ProcessTimeout):
         raise
     except ProcessFailed as error:
         if (full := find_full(error, directory)) is not None:
             raise full from error
-        log.warning("soundtrack_not_encoded", reason=str(error))
+        _warn(source, str(error))
         return None
-    streams = {track.source_index for track in filter(is_alone(plan), plan.audio)}
-    sources = tuple(stream for _, stream in tally.inputs if stream.index in streams)
-    missing = len(sources) < len(streams) or not all(stream.packets for stream in sources)
-    if tally.errors or missing or not all(stream.packets for stream in tally.outputs):
-        log.warning("soundtrack_not_whole", reason=tally.example or "a track of it is empty")
-        return None
-    return EncodedSoundtrack(
-        files=(describe_file(directory, name.encode()),),
-        sources=sources,
+    made = EncodedSoundtrack(
+        files=(describe_file(directory, name.encode(), decoder.cancel),),
+        tracks=tracks_alone(plan),
+        packets=tuple(stream.packets for stream in tally.outputs),
+        sources=tuple(one for _, one in tally.inputs if one.index in _streams(plan)),
         gains=gains,
         command=shell_quote(argv),
         wall_s=done.wall_s,
         cpu_s=done.cpu_s,
     )
+    if tally.errors or not fits(plan, made):
+        _warn(source, tally.example or "a track of it is empty")
+        return None
+    return made
+
+
+def fits(plan: EncodePlan, made: EncodedSoundtrack) -> bool:
+    """Whether that is what a plan needs: its tracks, none of them empty, and loudness as wished."""
+    tracks, wished = tracks_alone(plan), any(one.loudness is not None for one in plan.audio)
+    return (
+        made.tracks == tracks
+        and len(made.packets) == len(tracks)
+        and all(made.packets)
+        and {one.index for one in made.sources} == _streams(plan)
+        and all(one.packets for one in made.sources)
+        and len(made.gains) == (len(plan.audio) if wished else 0)
+    )
+
+
+def _streams(plan: EncodePlan) -> set[int]:
+    return {plan.audio[number].source_index for number in tracks_alone(plan)}
+
+
+def _carry_out(
+    plan: EncodePlan,
+    argv: tuple[bytes, ...],
+    source: bytes,
+    directory: bytes,
+    decoder: Decoder,
+    tally: Tally,
+) -> Completed:
+    return run(
+        decoder.sandbox.wrap(argv, read=[source], write=[directory]),
+        limits=limit_size(decoder.limits or Limits(), plan, source),
+        cancel=decoder.cancel,
+        on_progress=_ignore,
+        on_stderr_line=tally.note,
+    )
+
+
+def _warn(source: bytes, reason: str) -> None:
+    log.warning("soundtrack_not_encoded", source=display(source), reason=reason)
 
 
 def _ignore(_: FfmpegProgress) -> None:

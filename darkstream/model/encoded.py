@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from darkstream.model.base import Frozen, Rational
 from darkstream.model.media import Finding
@@ -27,9 +27,9 @@ class Gain(Frozen):
     `limited`: peaks above the allowed true peak are held down.
     """
 
-    integrated: float
-    true_peak: float
-    gain_db: float
+    integrated: FiniteFloat
+    true_peak: FiniteFloat
+    gain_db: FiniteFloat
     limited: bool = False
 
 
@@ -58,11 +58,13 @@ class EncodedChunk(Frozen):
 class EncodedSoundtrack(Frozen):
     """The audio tracks of a film that can be encoded alone, in one file, made beside its chunks.
 
-    `sources` is what was read of each of the source's streams for them, without an error; `gains`
-    as in `Encoded`.
+    `tracks` are their numbers in the plan and `packets` how many each has. `sources` is what was
+    read of each of the source's streams for them, without an error; `gains` as in `Encoded`.
     """
 
     files: Annotated[tuple[ChunkFile, ...], Field(min_length=1, max_length=1)]
+    tracks: tuple[int, ...]
+    packets: tuple[int, ...]
     sources: tuple[StreamTally, ...]
     gains: tuple[Gain | None, ...]
     command: str
@@ -71,10 +73,14 @@ class EncodedSoundtrack(Frozen):
 
 
 class Soundtrack(Frozen):
-    """An encoded soundtrack and where its file is: an absolute path."""
+    """An encoded soundtrack and where its file is: an absolute path.
+
+    `found`: an earlier attempt encoded it.
+    """
 
     made: EncodedSoundtrack
     path: bytes
+    found: bool = False
 
 
 class Assembled(Frozen):

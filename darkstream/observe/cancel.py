@@ -40,6 +40,10 @@ class CancelToken:
         """Sleep, but wake when cancelled; true when it was."""
         return self._event.wait(seconds)
 
+    def caused(self, error: BaseException) -> bool:
+        """Whether that is what `check` raises."""
+        return error is self._error
+
     def check(self) -> None:
         """Raise what `cancel` was given, if it was called."""
         if self._event.is_set():

@@ -16,7 +16,7 @@ from darkstream.model.plan import Chunk, Chunking, EncodePlan
 from darkstream.planning.estimates import outgrows
 from darkstream.stages.attempt import Attempt
 from darkstream.stages.sharing import Sharing
-from darkstream.stages.soundtrack import soundtrack_beside
+from darkstream.stages.soundtrack import SoundBeside, clear_sound
 from darkstream.storage.chunks import ChunkStore
 from darkstream.storage.faults import storage_faults
 
@@ -40,11 +40,12 @@ def encode_in_chunks(
     known, encoded = len(found), 0
     sharing = Sharing(attempt, plan, store, found)
     work = os.path.join(directory, _CHUNK)
-    with soundtrack_beside(attempt, plan, store, source, directory) as soundtrack:
+    with SoundBeside(attempt, plan, store, source, directory) as sound:
         while (chunk := sharing.next()) is not None:
             if _outgrows(attempt, plan, found):
                 return None
             _rest(attempt)
+            sound.check()
             watch = _Watch(attempt, plan.chunking, chunk, found, known)
             with storage_faults(directory), unchanged(source, attempt.source.hint):
                 made = encode_chunk(plan, chunk, source, work, decoder, watch)
@@ -60,7 +61,7 @@ def encode_in_chunks(
         with storage_faults(directory):
             joined = os.path.join(directory, _JOINED)
             made_of = join_chunks(plan, joints, joined, decoder, encoded=encoded)
-        more = {"helped": sharing.helped, "soundtrack": soundtrack()}
+        more = {"helped": sharing.helped, "soundtrack": sound.take()}
     return made_of.model_copy(update=more)
 
 
@@ -71,8 +72,9 @@ def forget_chunks(attempt: Attempt) -> None:
         ChunkStore(attempt.claim.destination, key).remove()
 
 
-def clear_joined(directory: bytes) -> None:
-    """Remove the joined video, once it is in the output."""
+def clear_parts(directory: bytes) -> None:
+    """Remove the joined video and the sound, once they are in the output."""
+    clear_sound(directory)
     shutil.rmtree(os.path.join(directory, _JOINED), ignore_errors=True)
 
 

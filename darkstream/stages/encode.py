@@ -9,7 +9,7 @@ from darkstream.media.faults import hardware_faults
 from darkstream.model.encoded import Encoded
 from darkstream.model.plan import EncodePlan
 from darkstream.stages.attempt import Attempt
-from darkstream.stages.chunks import clear_joined, encode_in_chunks
+from darkstream.stages.chunks import clear_parts, encode_in_chunks
 from darkstream.stages.keys import content_key
 from darkstream.storage.faults import storage_faults
 
@@ -59,11 +59,10 @@ def _encode_chunked(attempt: Attempt, plan: EncodePlan, source: bytes, directory
         directory,
         capabilities=tools.capabilities,
         sandbox=tools.sandbox,
-        prober=tools.prober,
         limits=tools.limits,
         max_pixels=tools.settings.media.max_pixels,
         cancel=attempt.cancel,
         on_progress=lambda seen: attempt.note(seen, plan.expect.duration),
     )
-    clear_joined(directory)
+    clear_parts(directory)
     return made

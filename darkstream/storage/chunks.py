@@ -14,7 +14,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -79,26 +79,27 @@ class ChunkStore:
                     found[made.index] = made
         return found
 
-    def find_soundtrack(
-        self, streams: Collection[int], tracks: int, cancel: CancelToken | None = None
+    def fetch_soundtrack(
+        self,
+        path: bytes,
+        fits: Callable[[EncodedSoundtrack], bool],
+        cancel: CancelToken | None = None,
     ) -> EncodedSoundtrack | None:
-        """The soundtrack that is there, if it was made of these streams for so many tracks.
+        """Copy a soundtrack that is there and fits to a path (absolute); None: there is none.
 
-        Read and compared, and raises, as chunks.
+        The copy is compared, so that nobody can change it any more. Raises StorageFull,
+        StorageError, and what `cancel` was given.
         """
         with self._look() as directory:
             if directory is None:
                 return None
-            for name in sorted(os.listdir(directory)):
-                sound = _SOUND.fullmatch(name)
-                made = _read(directory, name, EncodedSoundtrack) if sound else None
-                if (
-                    made is not None
-                    and {one.index for one in made.sources} == set(streams)
-                    and len(made.gains) in {0, tracks}
-                    and _is_whole(directory, made, cancel)
-                ):
-                    return made
+            for name in filter(_SOUND.fullmatch, sorted(os.listdir(directory))):
+                made = _read(directory, name, EncodedSoundtrack)
+                if made is None or not fits(made):
+                    continue
+                with storage_faults(os.path.dirname(path)):
+                    if _fetch(directory, made.files[0], path, cancel or CancelToken()):
+                        return made
         return None
 
     def keep(
@@ -154,7 +155,7 @@ class ChunkStore:
         with self._look() as directory:
             return directory is not None and _is_marked(directory, name)
 
-    def paths(self, chunk: EncodedChunk | EncodedSoundtrack) -> tuple[bytes, ...]:
+    def paths(self, chunk: EncodedChunk) -> tuple[bytes, ...]:
         """Absolute paths of the files of a chunk."""
         return tuple(os.path.join(self.path, file.name.encode()) for file in chunk.files)
 
@@ -271,6 +272,26 @@ def _is_whole(directory: int, chunk: _Made, cancel: CancelToken | None) -> bool:
     except (OSError, StorageError):
         return False
     return True
+
+
+def _fetch(directory: int, file: ChunkFile, path: bytes, cancel: CancelToken) -> bool:
+    """Copy a file out of a directory; whether it is what its record says."""
+    try:
+        source = os.open(file.name, _READ, dir_fd=directory)
+    except OSError:
+        return False
+    try:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            return False
+        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            copy_range(source, target, cancel)
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)
+    found = content_of(path, cancel)
+    return (found.size, found.blake3) == (file.size, file.blake3)
 
 
 def _write(directory: int, name: str, data: bytes) -> None:

@@ -85,7 +85,7 @@ def test_a_film_in_chunks_is_given_back_between_two_of_them(field: Field, tmp_pa
     wait_until(lambda: len(field.server.dispatcher.orders) > field.seen, "its dispatch")
 
     def finished() -> int:
-        return len(list(field.destination.glob(".darkstream-chunks/*/*.json")))
+        return len(list(field.destination.glob(".darkstream-chunks/*/[0-9]*-*.json")))
 
     def pause() -> None:
         wait_until(lambda: finished() >= 2, "two chunks", 60)

@@ -16,9 +16,9 @@ from darkstream.media.chunks import Joint, encode_chunk, join_chunks
 from darkstream.media.decoding import Decoder
 from darkstream.media.encode import encode_rest
 from darkstream.media.soundtrack import encode_soundtrack
-from darkstream.model.encoded import Assembled, Soundtrack, StreamTally
+from darkstream.model.encoded import Soundtrack
 from darkstream.model.plan import EncodePlan
-from darkstream.model.preset import PackageRule, Preset, Rung
+from darkstream.model.preset import LoudnessRule, PackageRule, Preset, Rung
 from darkstream.planning import make_plan, validate
 from darkstream.planning.chunks import cut
 from darkstream.planning.presets import load_preset
@@ -162,7 +162,7 @@ def test_chunks_are_together_the_whole(
     assert times(one, "video") == times(other, "video")
     assert whole.plan is not None
     encoded = any(track.encoder for track in whole.plan.audio)
-    assert ("the sound beside them" in parts.encoded.log) is encoded
+    assert ("beside them" in parts.encoded.log) is encoded
     assert sounds(one) == sounds(other) != []
     assert samples(walker, one) == samples(walker, other)
     assert lengths(one) == pytest.approx(lengths(other), abs=0.01), "to a few ticks of Matroska"
@@ -187,7 +187,7 @@ SOUNDS: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize(
     ("codec", "container"),
     [
-        *(("aac", "mp4"), ("opus", "mp4"), ("mp3", "mp4"), ("flac", "mp4")),
+        *(("aac", "mp4"), ("opus", "mp4"), ("mp3", "mp4")),
         *(("aac", "mov"), ("mp3", "mov"), ("aac", "mkv"), ("opus", "mkv"), ("opus", "webm")),
     ],
 )
@@ -203,7 +203,7 @@ def test_sound_that_is_encoded_beside_is_the_same_to_the_sample(
         preset = preset.model_copy(update={"audio": rule, "container": container})
         walked = walker.walk(source, preset, tmp_path / way)
         made.append(output(walked))
-    assert walked.encoded is not None and "the sound beside them" in walked.encoded.log
+    assert walked.encoded is not None and "beside them" in walked.encoded.log
     whole, parts = made
     assert sounds(parts) == sounds(whole) != []
     assert samples(walker, parts) == samples(walker, whole)
@@ -219,12 +219,18 @@ def test_a_ladder_has_its_segments_where_the_whole_has_them(
     made = []
     for way, seconds in (("whole", None), ("parts", Fraction(3))):
         preset = wish("abr", seconds).model_copy(update={"package": rule})
+        preset = preset.model_copy(
+            update={"audio": preset.audio.model_copy(update={"copy_codecs": ()})}
+        )
         walked = walker.walk(source, preset, tmp_path / way)
+        assert walked.encoded is not None
+        assert ("beside them" in walked.encoded.log) is (seconds is not None)
         made.append(output(walked).parent)
     whole, parts = made
     assert sorted(os.listdir(parts)) == sorted(os.listdir(whole))
-    for playlist in ("video-0.m3u8", "video-1.m3u8"):
+    for playlist in ("video-0.m3u8", "video-1.m3u8", "audio-2.m3u8"):
         assert (parts / playlist).read_text() == (whole / playlist).read_text()
+    assert samples(walker, parts / "manifest.mpd") == samples(walker, whole / "manifest.mpd")
 
 
 def test_no_seam_of_a_ladder_goes_far_above_its_ceiling(
@@ -370,31 +376,96 @@ def test_a_work_directory_that_is_full_of_sound_is_told(
         )
 
 
-def test_encoded_sound_that_is_gone_is_told(walker: Walker, clips: Clips, tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", ["gone", "cut", "other"])
+def test_encoded_sound_that_does_not_go_in_is_encoded_with_the_rest(
+    walker: Walker, clips: Clips, tmp_path: Path, harm: str
+) -> None:
     source = clips.make("stereo-sound.mkv", *SOUNDS["stereo-sound.mkv"])
     plan, decoder = _cut(walker, source), Decoder(walker.capabilities, walker.sandbox, LIMITS)
-    made = encode_soundtrack(plan, os.fsencode(source), os.fsencode(tmp_path / "sound"), decoder)
-    assert made is not None
-    tally = StreamTally(index=0, kind="video", packets=1, frames=1, errors=0)
-    video = Assembled(
-        files=(b"/nowhere/video-0.mp4",),
-        pictures=1,
-        source=tally,
-        chunks=1,
-        encoded=1,
-        soundtrack=Soundtrack(made=made, path=b"/nowhere/sound.mp4"),
-        command="",
-        wall_s=1,
-        cpu_s=1,
+    path = os.fsencode(source)
+    made = encode_soundtrack(plan, path, os.fsencode(tmp_path / "sound"), decoder)
+    assert made is not None and plan.chunking is not None
+    sound = tmp_path / "sound" / made.files[0].name
+    if harm == "gone":
+        sound.unlink()
+    elif harm == "cut":
+        short = ["-t", "3", "-c", "copy", str(tmp_path / "short.mp4")]
+        argv = [walker.capabilities.ffmpeg, "-v", "error", "-i", str(sound), *short]
+        subprocess.run(argv, check=True)
+        (tmp_path / "short.mp4").rename(sound)
+    else:
+        sound.write_bytes(b"no sound")
+    joints = []
+    for chunk in plan.chunking.chunks:
+        directory = os.fsencode(tmp_path / f"{chunk.index}")
+        one = encode_chunk(plan, chunk, path, directory, decoder, lambda _: None)
+        joints.append(Joint(one, (os.path.join(directory, b"0.mp4"),)))
+    video = join_chunks(plan, joints, os.fsencode(tmp_path / "j"), decoder, encoded=4)
+    track = Soundtrack(made=made, path=os.fsencode(sound))
+    encoded = encode_rest(
+        plan,
+        video.model_copy(update={"soundtrack": track}),
+        path,
+        os.fsencode(tmp_path),
+        capabilities=walker.capabilities,
+        sandbox=walker.sandbox,
+        limits=LIMITS,
     )
-    with pytest.raises(StorageError, match=r"/nowhere/sound.mp4.* cannot be read: retry"):
-        encode_rest(
-            plan,
-            video,
-            os.fsencode(source),
-            os.fsencode(tmp_path),
-            capabilities=walker.capabilities,
-            sandbox=walker.sandbox,
-            prober=walker.prober,
-            limits=LIMITS,
-        )
+    assert "beside them" not in encoded.log
+    assert encoded.findings == () and encoded.source[-1].packets > 0
+    written = Path(os.fsdecode(encoded.directory)) / os.fsdecode(encoded.main)
+    assert times(written, "audio")[-1] > 11.9
+
+
+_TRACKS = ("-map", "0:v", "-map", "1:a", "-map", "2:a", "-map", "3:a", "-map", "4:a")
+
+
+def test_a_film_with_sound_of_every_kind_is_the_same(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    source = clips.make(
+        "many-sounds.mkv",
+        *(*bars(), *_TONE, *_LATE_SOUND, *_SURROUND, *_TONE, *_TRACKS, *_VIDEO),
+        *("-c:a:0", "aac", "-c:a:1", "libvorbis", "-c:a:2", "ac3", "-c:a:3", "libmp3lame"),
+        *("-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu"),
+        *("-metadata:s:a:3", "title=Comments", "-disposition:a:3", "comment"),
+    )
+    made = []
+    for way, seconds in (("whole", None), ("parts", Fraction(6))):
+        preset = fast(wish("web", seconds))
+        rule = preset.audio.model_copy(update={"loudness": LoudnessRule(target=-20)})
+        rule = rule.model_copy(update={"beside_surround": ("stereo",)})
+        walked = walker.walk(source, preset.model_copy(update={"audio": rule}), tmp_path / way)
+        made.append((walked, walker.prober.probe(os.fsencode(output(walked)))))
+    (whole, one), (parts, other) = made
+    assert parts.encoded is not None and "beside them" in parts.encoded.log
+    assert len(one.audio) >= 5 and any(gain for gain in parts.encoded.gains)
+    unlike = {"bit_rate": None}
+    assert [track.model_copy(update=unlike) for track in other.audio] == [
+        track.model_copy(update=unlike) for track in one.audio
+    ]
+    assert whole.encoded is not None and whole.encoded.gains == parts.encoded.gains
+    assert samples(walker, output(parts)) == samples(walker, output(whole))
+
+
+def test_tracks_that_are_encoded_copied_and_left_to_the_rest_stay_in_order(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    source = clips.make(
+        "three-sounds.mkv",
+        *(*bars(), *_SURROUND, *_TONE, *_LATE_SOUND, "-map", "0:v", "-map", "1:a", "-map", "2:a"),
+        *("-map", "3:a", *_VIDEO, "-c:a:0", "flac", "-c:a:1", "aac", "-c:a:2", "libvorbis"),
+    )
+    made = []
+    for way, seconds in (("whole", None), ("parts", Fraction(6))):
+        preset = wish("web", seconds)
+        walked = walker.walk(source, preset, tmp_path / way)
+        plan = walked.plan
+        assert plan is not None
+        made.append(walked)
+    whole, parts = made
+    assert parts.encoded is not None and "beside them" in parts.encoded.log
+    assert [track.encoder is None for track in plan.audio] == [False, True, False]
+    for number in range(3):
+        assert sounds(output(parts), number) == sounds(output(whole), number)
+    assert samples(walker, output(parts)) == samples(walker, output(whole))

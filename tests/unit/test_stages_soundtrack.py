@@ -11,11 +11,11 @@ import pytest
 from blake3 import blake3
 from fixtures_flows import make_attempt
 from fixtures_planning import audio_stream, media_info, proved, video_stream
+from fixtures_server import wait_until
 from fixtures_shared_films import KEY
 
 from darkstream.errors import Cancelled, IndexDiffers, NodePaused, StorageFull
 from darkstream.library.identity import stat_hint
-from darkstream.media.decoding import Decoder
 from darkstream.media.sandbox import Sandbox
 from darkstream.model.encoded import ChunkFile, EncodedSoundtrack, StreamTally
 from darkstream.model.plan import EncodePlan
@@ -24,7 +24,7 @@ from darkstream.planning import make_plan, validate
 from darkstream.planning.presets import load_preset
 from darkstream.stages import soundtrack as stages
 from darkstream.stages.attempt import Attempt
-from darkstream.stages.soundtrack import soundtrack_beside
+from darkstream.stages.soundtrack import SoundBeside, clear_sound
 from darkstream.storage.chunks import ChunkStore
 
 Encode = Callable[..., EncodedSoundtrack | None]
@@ -37,14 +37,20 @@ def plan_of(**sound: Any) -> EncodePlan:
     return plan
 
 
-def encode(_plan: EncodePlan, _source: bytes, work: bytes, _decoder: Decoder) -> EncodedSoundtrack:
+def encode(_plan: EncodePlan, _source: bytes, work: bytes, _decoder: Any) -> EncodedSoundtrack:
     directory = Path(work.decode())
-    directory.mkdir()
     (directory / "sound.mp4").write_bytes(b"sound")
     file = ChunkFile(name="sound.mp4", size=5, blake3=blake3(b"sound").hexdigest())
     tally = StreamTally(index=1, kind="audio", packets=9, frames=9, errors=0)
     return EncodedSoundtrack(
-        files=(file,), sources=(tally,), gains=(), command="ffmpeg", wall_s=1, cpu_s=1
+        files=(file,),
+        tracks=(0,),
+        packets=(9,),
+        sources=(tally,),
+        gains=(),
+        command="ffmpeg",
+        wall_s=1,
+        cpu_s=1,
     )
 
 
@@ -70,9 +76,9 @@ class Film:
         attempt.source = SourceFile(path=self.source, hint=hint)
         return attempt
 
-    def beside(self, plan: EncodePlan | None = None) -> Any:
+    def beside(self, plan: EncodePlan | None = None) -> SoundBeside:
         work = bytes(self.directory / "work")
-        return soundtrack_beside(self.attempt, plan or plan_of(), self.store, self.source, work)
+        return SoundBeside(self.attempt, plan or plan_of(), self.store, self.source, work)
 
     def _encode(self, *given: Any) -> EncodedSoundtrack | None:
         self.encoded += 1
@@ -89,15 +95,37 @@ def threads() -> list[str]:
 
 
 def test_sound_is_encoded_once_for_all_attempts(film: Film) -> None:
-    with film.beside() as waits:
-        first = waits()
+    with film.beside() as sound:
+        first = sound.take()
     film.attempt = film.begin()
-    with film.beside() as waits:
-        second = waits()
-    assert first == second and first is not None
-    assert Path(first.path.decode()).read_bytes() == b"sound"
+    clear_sound(bytes(film.directory / "work"))
+    with film.beside() as sound:
+        second = sound.take()
+    assert first is not None and second is not None
+    assert first.made == second.made and (first.found, second.found) == (False, True)
+    assert Path(second.path.decode()).read_bytes() == b"sound"
     assert film.encoded == 1
-    assert list((film.directory / "work").iterdir()) == [], "it is kept with the chunks"
+    clear_sound(bytes(film.directory / "work"))
+    assert list((film.directory / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        {"tracks": (1,)},
+        {"packets": (0,)},
+        {"packets": (9, 9)},
+        {"sources": ()},
+        {"gains": (None,)},
+    ],
+    ids=["other", "empty", "more", "unread", "loudness"],
+)
+def test_sound_of_another_plan_is_not_believed(film: Film, unfit: dict[str, object]) -> None:
+    work = film.directory / "work"
+    film.store.keep(bytes(work), encode(plan_of(), b"", bytes(work), None).model_copy(update=unfit))
+    with film.beside() as sound:
+        made = sound.take()
+    assert made is not None and not made.found and film.encoded == 1
 
 
 def test_sound_of_a_film_that_fails_meanwhile_ends_with_it(film: Film) -> None:
@@ -123,20 +151,20 @@ def test_an_attempt_that_ends_ends_its_sound(film: Film) -> None:
         given[3].cancel.check()
 
     film.how = wait
-    with film.beside() as waits:
+    with film.beside() as sound:
         film.attempt.cancel.cancel(NodePaused("the node rests"))
         with pytest.raises(NodePaused, match="the node rests"):
-            waits()
-    with pytest.raises(NodePaused), film.beside() as waits:
-        waits()
+            sound.take()
+    with pytest.raises(NodePaused), film.beside() as sound:
+        sound.take()
     assert threads() == []
 
 
 def test_sound_that_is_damaged_is_left_to_the_rest(film: Film) -> None:
     film.how = lambda *_: None
-    with film.beside() as waits:
-        assert waits() is None
-    assert film.store.find_soundtrack({1}, 1) is None
+    with film.beside() as sound:
+        assert sound.take() is None
+    assert not Path(film.store.path.decode()).exists(), "nothing of it is kept"
 
 
 def test_what_went_wrong_is_heard_by_who_waits(film: Film) -> None:
@@ -144,19 +172,36 @@ def test_what_went_wrong_is_heard_by_who_waits(film: Film) -> None:
         raise StorageFull("no space is left")
 
     film.how = fill
-    with film.beside() as waits, pytest.raises(StorageFull, match="no space"):
-        waits()
+    with film.beside() as sound, pytest.raises(StorageFull, match="no space"):
+        sound.take()
+    with pytest.raises(StorageFull, match="no space"), film.beside() as sound:
+        wait_until(lambda: sound.check() or False, "the failure")
+
+
+def test_a_failure_that_nobody_waits_for_is_logged(
+    film: Film, caplog: pytest.LogCaptureFixture
+) -> None:
+    ready = threading.Event()
+
+    def fill(*_: Any) -> None:
+        ready.set()
+        raise StorageFull("no space is left")
+
+    film.how = fill
+    with film.beside():
+        ready.wait(10)
+    assert "soundtrack_failed" in caplog.text
 
 
 def test_a_film_without_sound_to_encode_has_no_thread(film: Film) -> None:
     plan = plan_of()
     copied = plan.audio[0].model_copy(update={"encoder": None})
-    with film.beside(plan.model_copy(update={"audio": (copied,)})) as waits:
-        assert threads() == [] and waits() is None
+    with film.beside(plan.model_copy(update={"audio": (copied,)})) as sound:
+        assert threads() == [] and sound.take() is None
     assert film.encoded == 0
 
 
 def test_a_cancelled_attempt_has_no_sound(film: Film) -> None:
     film.attempt.cancel.cancel()
-    with film.beside() as waits, pytest.raises(Cancelled):
-        waits()
+    with film.beside() as sound, pytest.raises(Cancelled):
+        sound.take()

@@ -223,41 +223,71 @@ def soundtrack(directory: Path, data: bytes = b"sound") -> EncodedSoundtrack:
     file = ChunkFile(name="sound.mp4", size=len(data), blake3=blake3(data).hexdigest())
     tally = StreamTally(index=1, kind="audio", packets=9, frames=9, errors=0)
     return EncodedSoundtrack(
-        files=(file,), sources=(tally,), gains=(None, None), command="ffmpeg", wall_s=1, cpu_s=1
+        files=(file,),
+        tracks=(0,),
+        packets=(9,),
+        sources=(tally,),
+        gains=(),
+        command="ffmpeg",
+        wall_s=1,
+        cpu_s=1,
     )
 
 
+def fetch(store: ChunkStore, to: Path, fits: bool = True) -> EncodedSoundtrack | None:
+    return store.fetch_soundtrack(os.fsencode(to), lambda _: fits)
+
+
 def test_the_sound_of_a_film_is_kept_beside_its_chunks(store: ChunkStore, tmp_path: Path) -> None:
-    assert store.find_soundtrack({1}, 2) is None
+    assert fetch(store, tmp_path / "mine") is None
     kept = store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
     one = keep(store, tmp_path / "work", 1)
-    assert store.find_soundtrack({1}, 2) == kept
+    assert fetch(store, tmp_path / "mine") == kept
+    assert (tmp_path / "mine").read_bytes() == b"sound"
     assert found(store) == {1: one}, "each is looked for alone"
-    (path,) = store.paths(kept)
-    assert Path(os.fsdecode(path)).read_bytes() == b"sound"
+    assert fetch(store, tmp_path / "mine", fits=False) is None
     store.remove()
-    assert store.find_soundtrack({1}, 2) is None
+    assert fetch(store, tmp_path / "mine") is None
 
 
-@pytest.mark.parametrize(
-    ("streams", "tracks"), [({2}, 2), ({1, 2}, 2), ({1}, 3)], ids=["other", "more", "gains"]
-)
-def test_sound_of_another_plan_is_not_believed(
-    store: ChunkStore, tmp_path: Path, streams: set[int], tracks: int
-) -> None:
-    store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
-    assert store.find_soundtrack(streams, tracks) is None
-
-
-@pytest.mark.parametrize("harm", ["cut", "gone", "record"])
+@pytest.mark.parametrize("harm", ["cut", "gone", "link", "directory", "record"])
 def test_sound_that_is_not_whole_is_none(store: ChunkStore, tmp_path: Path, harm: str) -> None:
     kept = store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
-    path = Path(os.fsdecode(store.paths(kept)[0]))
+    path = Path(os.fsdecode(store.path)) / kept.files[0].name
     if harm == "cut":
         path.write_bytes(b"soun")
-    elif harm == "gone":
-        path.unlink()
-    else:
+    elif harm == "record":
         (record,) = path.parent.glob("sound-*.json")
         record.write_text('{"files": []}')
-    assert store.find_soundtrack({1}, 2) is None
+    else:
+        path.unlink()
+    if harm == "link":
+        (tmp_path / "other").write_bytes(b"sound")
+        path.symlink_to(tmp_path / "other")
+    elif harm == "directory":
+        path.mkdir()
+    assert fetch(store, tmp_path / "mine") is None
+
+
+def test_of_two_soundtracks_the_one_that_is_whole_is_taken(
+    store: ChunkStore, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    kept = [store.keep(os.fsencode(work), soundtrack(work)) for _ in range(2)]
+    first = min((one.files[0].name, one) for one in kept)[1]
+    (Path(os.fsdecode(store.path)) / first.files[0].name).unlink()
+    got = fetch(store, tmp_path / "mine")
+    assert got in kept and got != first
+
+
+def test_a_full_work_directory_is_told_when_sound_is_fetched(
+    store: ChunkStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
+
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(chunks, "copy_range", fill)
+    with pytest.raises(StorageFull):
+        fetch(store, tmp_path / "mine")

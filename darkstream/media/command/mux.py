@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 import ffmpeg
@@ -20,7 +19,7 @@ from darkstream.media.command.convert import (
     source_options,
 )
 from darkstream.media.command.encoders import Options, copy_options
-from darkstream.media.command.soundtrack import is_alone
+from darkstream.media.command.soundtrack import tracks_alone
 from darkstream.media.command.tracks import tag_words, track_options
 from darkstream.model.encoded import Gain
 from darkstream.model.plan import AbrPackage, EncodePlan, VideoEncode
@@ -32,7 +31,7 @@ _ALONE = f"{_JOINED},matroska,webm"
 """The demuxers of a soundtrack."""
 
 
-def mux_command(  # noqa: PLR0913 - keywords, each one thing the caller has
+def mux_command(
     plan: EncodePlan,
     videos: Sequence[bytes],
     *,
@@ -42,14 +41,12 @@ def mux_command(  # noqa: PLR0913 - keywords, each one thing the caller has
     max_pixels: int,
     gains: Sequence[Gain | None] = (),
     soundtrack: bytes | None = None,
-    sound_begins: Fraction = Fraction(0),
 ) -> tuple[bytes, ...]:
     """The words of the command that encodes all of a plan but its pictures, and joins both.
 
     `videos`: a file a rendition; they begin as late as the pictures of the source do. `soundtrack`:
-    the encoded tracks, where they are encoded already, and when they begin in seconds, as its
-    demuxer says. All paths are absolute; what is written is `output_name(plan)` below `directory`,
-    and what belongs to it.
+    a file of its `tracks_alone`, where they are encoded already: the last input. All paths are
+    absolute; what is written is `output_name(plan)` below `directory`, and what belongs to it.
     """
     if plan.chunking is None:
         raise ValueError("the plan has no chunks")
@@ -60,9 +57,9 @@ def mux_command(  # noqa: PLR0913 - keywords, each one thing the caller has
     joined = [ffmpeg.input(f"{_VIDEO}{number}", **options) for number in range(len(videos))]
     sound = [f"0:{track.source_index}" for track in plan.audio]
     if soundtrack is not None:
-        # ffmpeg lets each input begin at 0: this gives back what it takes away.
-        begin = {"itsoffset": f"{float(sound_begins):.6f}"}
-        joined.append(ffmpeg.input(_SOUND, **input_options(_ALONE, max_pixels), **begin))
+        # Else ffmpeg would let it begin at 0, as it does with each input that is not sought in.
+        kept = {"seek_timestamp": 1}
+        joined.append(ffmpeg.input(_SOUND, **input_options(_ALONE, max_pixels), **kept))
         sound, plan = _copy_sound(plan, len(joined))
     made = {
         **_video_options(plan),
@@ -88,15 +85,11 @@ def mux_command(  # noqa: PLR0913 - keywords, each one thing the caller has
 
 def _copy_sound(plan: EncodePlan, number: int) -> tuple[list[str], EncodePlan]:
     """Where each audio track is, and the plan in which those of that input are copied."""
-    maps, tracks, alone, encoded = [], [], 0, is_alone(plan)
-    for track in plan.audio:
-        if encoded(track):
-            maps.append(f"{number}:a:{alone}")
-            tracks.append(track.model_copy(update={"encoder": None}))
-            alone += 1
-        else:
-            maps.append(f"0:{track.source_index}")
-            tracks.append(track)
+    maps = [f"0:{track.source_index}" for track in plan.audio]
+    tracks = list(plan.audio)
+    for place, track in enumerate(tracks_alone(plan)):
+        maps[track] = f"{number}:a:{place}"
+        tracks[track] = tracks[track].model_copy(update={"encoder": None})
     return maps, plan.model_copy(update={"audio": tuple(tracks)})
 
 

@@ -3,41 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import ffmpeg
 
 from darkstream.media.command.convert import GLOBAL, SOURCE, bind, source_options
 from darkstream.media.command.tracks import track_options
 from darkstream.model.encoded import Gain
-from darkstream.model.plan import AbrPackage, AudioTrack, EncodePlan
+from darkstream.model.plan import AbrPackage, EncodePlan
 
 _OUTPUT = "file:output"
 _CONTAINERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 """What the file between is: that of the output, whose times and lengths it then has to the tick."""
 _EXACT = {
-    "mp4": {"aac", "opus", "mp3", "flac"},
+    "mp4": {"aac", "opus", "mp3"},
     "mov": {"aac", "mp3"},
     "mkv": {"aac", "opus"},
     "webm": {"opus"},
 }
 """Codecs that come out of the file between as they went in: begin, end and every sample.
 
-Of others (AC-3, or FLAC in Matroska) the last packet gets another length. They take little to
-encode.
+Of others (AC-3, FLAC) the last packet gets another length, or there is one less. They take little
+to encode.
 """
 _QUEUE_PACKETS = 4096
 
 
 def soundtrack_name(plan: EncodePlan) -> str | None:
     """The file of a plan's sound; None: it has none that can be encoded alone."""
-    return f"sound.{_container(plan)}" if any(map(is_alone(plan), plan.audio)) else None
+    return f"sound.{_container(plan)}" if tracks_alone(plan) else None
 
 
-def is_alone(plan: EncodePlan) -> Callable[[AudioTrack], bool]:
-    """Whether a track of a plan can be encoded alone, and be in the output just the same."""
+def tracks_alone(plan: EncodePlan) -> tuple[int, ...]:
+    """Numbers of a plan's audio tracks that, encoded alone, are in the output just the same."""
     exact = _EXACT.get(_container(plan), set())
-    return lambda track: track.encoder is not None and track.codec in exact
+    return tuple(
+        number
+        for number, track in enumerate(plan.audio)
+        if track.encoder is not None and track.codec in exact
+    )
 
 
 def _container(plan: EncodePlan) -> str:
@@ -53,7 +57,7 @@ def soundtrack_command(
     max_pixels: int,
     gains: Sequence[Gain | None] = (),
 ) -> tuple[bytes, ...]:
-    """The words of the command that encodes what `is_alone` of a plan's sound, into one file.
+    """The words of the command that encodes a plan's `tracks_alone`, into one file.
 
     It writes `soundtrack_name(plan)` below `directory`; both paths are absolute. `gains`: one of
     each audio track of the plan, where its loudness was measured.
@@ -62,8 +66,7 @@ def soundtrack_command(
     if name is None:
         raise ValueError("the plan has no sound to encode alone")
     gains = gains or [None] * len(plan.audio)
-    chosen = is_alone(plan)
-    heard = [(t, g) for t, g in zip(plan.audio, gains, strict=True) if chosen(t)]
+    heard = [(plan.audio[number], gains[number]) for number in tracks_alone(plan)]
     alone = plan.model_copy(
         update={
             "renditions": (),

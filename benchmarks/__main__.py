@@ -34,7 +34,7 @@ ALL: dict[str, tuple[Measure, AddOptions]] = {
     "job_start": (job_start.measure, job_start.add_options),
     "worker_start": (worker_start.measure_all, worker_start.add_options),
     "batch": (batch.measure, batch.add_options),
-    "chunks": (chunks.measure, lambda _: None),
+    "chunks": (chunks.measure, chunks.add_options),
     "ladder": (ladder.measure, ladder.add_options),
     "per_title": (per_title.measure, lambda _: None),
     "one_file": (one_file.measure, one_file.add_options),

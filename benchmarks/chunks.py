@@ -89,7 +89,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
                 before=("-stream_loop", "-1"),
             )
         rounds = 1 if options.quick else 3
-        for codec in ["h264"] if options.quick else list(_CODECS):
+        for codec in ["h264"] if options.quick else options.codecs:
             film, shorter = (_plan(codec, source, directory) for source in sources)
             figures += _compare(codec, film, shorter, directory, rounds)
     return figures
@@ -244,5 +244,10 @@ def _cpu() -> float:
     return spent.ru_utime + spent.ru_stime
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which."""
+    parser.add_argument("--codecs", nargs="+", choices=_CODECS, default=list(_CODECS))
+
+
 if __name__ == "__main__":
-    run(__doc__ or "", measure)
+    run(__doc__ or "", measure, add_options)

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -121,33 +122,52 @@ def encode_rest(  # noqa: PLR0913 - keywords, each one thing the caller has
 ) -> Encoded:
     """As `encode`, where the chunks of a plan are encoded and joined already: the rest of it.
 
-    A soundtrack that does not go into the output as it is, is encoded once more.
+    A soundtrack that does not go into the output as it is, is encoded once more, and the log says
+    why.
     """
     if (earlier := read_verified(directory)) is not None:
         return earlier
     decoder = Decoder(capabilities, sandbox, limits, max_pixels, cancel=cancel)
-    if video.soundtrack is not None:
-        try:
-            return _encode_rest(plan, video, source, directory, decoder, on_progress)
-        except (ProcessKilled, ProcessTimeout):
+    sound, refused = video.soundtrack, ""
+    gains = find_gains(plan, source, decoder) if sound is None else sound.made.gains
+    files = _empty(directory)
+    rest = partial(_mux, plan, video, source, files, gains, decoder, on_progress)
+    try:
+        argv, ran = rest(sound)
+    except (ProcessKilled, ProcessTimeout):
+        raise
+    except (ProcessFailed, SourceRejected, VerificationFailed) as error:
+        if sound is None:
             raise
-        except (ProcessFailed, SourceRejected, VerificationFailed) as error:
-            log.warning("soundtrack_not_used", source=display(source), reason=str(error))
-            video = video.model_copy(update={"soundtrack": None})
-    return _encode_rest(plan, video, source, directory, decoder, on_progress)
+        log.warning("soundtrack_not_used", source=display(source), reason=str(error))
+        sound, refused = None, f"its encoded sound did not go in as it was: {error}\n"
+        _empty(directory)
+        argv, ran = rest(None)
+    if isinstance(ran, Encoded):
+        return ran
+    tally, done = ran
+    write_texts(plan, source, files, decoder)
+    # The joined files were copied: what counts is what was read of the source for them.
+    read = [video.source, *(() if sound is None else sound.made.sources)]
+    known = {one.index for one in read}
+    tally.inputs = [one for one in tally.inputs if one[0] == 0 and one[1].index not in known]
+    tally.inputs += [(0, one) for one in read]
+    made = _finish(plan, files, argv, done, tally, gains)
+    made = made.model_copy(update={"log": f"{refused}{made.log}"})
+    return _note_chunks(made, video, sound)
 
 
-def _encode_rest(
+def _mux(
     plan: EncodePlan,
     video: Assembled,
     source: bytes,
-    directory: bytes,
+    files: bytes,
+    gains: tuple[Gain | None, ...],
     decoder: Decoder,
     on_progress: Callable[[FfmpegProgress], None] | None,
-) -> Encoded:
-    sound = video.soundtrack
-    gains = find_gains(plan, source, decoder) if sound is None else sound.made.gains
-    files = _empty(directory)
+    sound: Soundtrack | None,
+) -> tuple[tuple[bytes, ...], tuple[Tally, Completed] | Encoded]:
+    """The command that writes the output, and what came of it; all of the sound must be in it."""
     argv = mux_command(
         plan,
         video.files,
@@ -160,27 +180,15 @@ def _encode_rest(
     )
     reads = [source, *video.files, *([] if sound is None else [sound.path])]
     ran = _carry_out(plan, argv, reads, files, decoder, on_progress, None)
-    if isinstance(ran, Encoded):
-        return ran
-    tally, done = ran
-    write_texts(plan, source, files, decoder)
-    read = [video.source]
-    if sound is not None:
-        _check_packets(sound, tally, len(video.files) + 1)
-        read += sound.made.sources
-    # The joined files were copied: what counts is what was read of the source for them.
-    known = {one.index for one in read}
-    tally.inputs = [one for one in tally.inputs if one[0] == 0 and one[1].index not in known]
-    tally.inputs += [(0, one) for one in read]
-    return _note_chunks(_finish(plan, files, argv, done, tally, gains), video)
-
-
-def _check_packets(sound: Soundtrack, tally: Tally, file: int) -> None:
-    copied = tuple(one.packets for number, one in tally.inputs if number == file)
-    if copied != sound.made.packets:
-        raise VerificationFailed(
-            f"{copied} packets of sound were copied instead of {sound.made.packets}"
-        )
+    if sound is not None and not isinstance(ran, Encoded):
+        made = {stream.index: stream.packets for stream in ran[0].outputs}
+        first = len(plan.renditions)
+        copied = tuple(made.get(first + number, 0) for number in sound.made.tracks)
+        if copied != sound.made.packets:
+            raise VerificationFailed(
+                f"{copied} packets of sound were copied instead of {sound.made.packets}"
+            )
+    return argv, ran
 
 
 def give_up(plan: EncodePlan, directory: bytes, why: str) -> Encoded:
@@ -296,20 +304,20 @@ def _note_kept(made: Encoded, gaps: tuple[Finding, ...], scenes: Scenes) -> Enco
     )
 
 
-def _note_chunks(made: Encoded, video: Assembled) -> Encoded:
+def _note_chunks(made: Encoded, video: Assembled, sound: Soundtrack | None) -> Encoded:
     """The chunks' part in what was done."""
     told = f"{video.chunks} chunks, {video.encoded} of them encoded by this attempt"
     if video.helped:
         told += f", {video.helped} by others meanwhile"
     parts: list[Assembled | EncodedSoundtrack] = [video]
-    if video.soundtrack is not None:
-        earlier = video.soundtrack.found
-        told += f"; the sound by {'an earlier attempt' if earlier else 'this one'}, beside them"
-        parts.append(video.soundtrack.made)
+    if sound is not None:
+        told += f"; the sound by {'an earlier attempt' if sound.found else 'this one'}, beside them"
+        parts.append(sound.made)
+    heard = "" if sound is None or not sound.made.log else f"\n{sound.made.log}"
     return made.model_copy(
         update={
             "command": "\n".join((made.command, *(part.command for part in parts))),
-            "log": f"{told}\n{made.log}",
+            "log": f"{told}\n{made.log}{heard}",
             "wall_s": made.wall_s + sum(part.wall_s for part in parts),
             "cpu_s": made.cpu_s + sum(part.cpu_s for part in parts),
         }

@@ -19,11 +19,15 @@ from darkstream.media.encode import find_full, limit_size
 from darkstream.media.loudness import find_gains
 from darkstream.media.process import Completed, FfmpegProgress, Limits, run, shell_quote
 from darkstream.media.tally import Tally
-from darkstream.model.encoded import EncodedSoundtrack
+from darkstream.model.encoded import EncodedSoundtrack, Gain
 from darkstream.model.paths import display
-from darkstream.model.plan import EncodePlan
+from darkstream.model.plan import AudioTrack, EncodePlan
 
 log = structlog.get_logger(__name__)
+
+_LOG_CHARACTERS = 16_384
+_MOST_GAIN_DB = 100.0
+"""Far more than any measured one, and far less than what would be no number behind it."""
 
 
 def encode_soundtrack(
@@ -53,14 +57,14 @@ def encode_soundtrack(
         )
         done = _carry_out(plan, argv, source, directory, decoder, tally)
     except OutputTooLarge as error:
-        _warn(source, str(error))
+        _give_up(source, directory, str(error))
         return None
     except (ProcessKilled, ProcessTimeout):
         raise
     except ProcessFailed as error:
         if (full := find_full(error, directory)) is not None:
             raise full from error
-        _warn(source, str(error))
+        _give_up(source, directory, str(error))
         return None
     made = EncodedSoundtrack(
         files=(describe_file(directory, name.encode(), decoder.cancel),),
@@ -69,11 +73,12 @@ def encode_soundtrack(
         sources=tuple(one for _, one in tally.inputs if one.index in _streams(plan)),
         gains=gains,
         command=shell_quote(argv),
+        log="\n".join(tally.lines)[:_LOG_CHARACTERS],
         wall_s=done.wall_s,
         cpu_s=done.cpu_s,
     )
     if tally.errors or not fits(plan, made):
-        _warn(source, tally.example or "a track of it is empty")
+        _give_up(source, directory, tally.example or "a track of it is empty")
         return None
     return made
 
@@ -88,7 +93,12 @@ def fits(plan: EncodePlan, made: EncodedSoundtrack) -> bool:
         and {one.index for one in made.sources} == _streams(plan)
         and all(one.packets for one in made.sources)
         and len(made.gains) == (len(plan.audio) if wished else 0)
+        and all(map(_is_wished, plan.audio, made.gains))
     )
+
+
+def _is_wished(track: AudioTrack, gain: Gain | None) -> bool:
+    return gain is None or (track.loudness is not None and abs(gain.gain_db) <= _MOST_GAIN_DB)
 
 
 def _streams(plan: EncodePlan) -> set[int]:
@@ -112,7 +122,8 @@ def _carry_out(
     )
 
 
-def _warn(source: bytes, reason: str) -> None:
+def _give_up(source: bytes, directory: bytes, reason: str) -> None:
+    shutil.rmtree(directory, ignore_errors=True)  # what is to be written next may need the room
     log.warning("soundtrack_not_encoded", source=display(source), reason=reason)
 
 

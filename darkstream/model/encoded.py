@@ -68,6 +68,7 @@ class EncodedSoundtrack(Frozen):
     sources: tuple[StreamTally, ...]
     gains: tuple[Gain | None, ...]
     command: str
+    log: Annotated[str, Field(max_length=16_384)] = ""
     wall_s: float
     cpu_s: float
 

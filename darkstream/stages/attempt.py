@@ -123,6 +123,12 @@ class Attempt:
             finished_chunks=finished_chunks,
         )
 
+    def note_wait(self) -> None:
+        """Remember that all chunks are there, and that nobody knows how long the rest takes."""
+        self.progress = self.progress.model_copy(
+            update={"done": None, "fps": None, "speed": None, "eta_s": None}
+        )
+
     def tell(self, text: str) -> None:
         """Add what a tool said to the job's log, of which the end is kept."""
         self.log = f"{self.log}{text.rstrip()}\n"[-_LOG_CHARACTERS:] if text.strip() else self.log

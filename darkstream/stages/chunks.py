@@ -61,6 +61,7 @@ def encode_in_chunks(
         with storage_faults(directory):
             joined = os.path.join(directory, _JOINED)
             made_of = join_chunks(plan, joints, joined, decoder, encoded=encoded)
+        attempt.note_wait()
         more = {"helped": sharing.helped, "soundtrack": sound.take()}
     return made_of.model_copy(update=more)
 

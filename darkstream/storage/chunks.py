@@ -9,6 +9,7 @@ the plan expects.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -28,7 +29,7 @@ from darkstream.model.plan import Chunk
 from darkstream.observe.cancel import CancelToken
 from darkstream.storage.content import content_of, copy_range
 from darkstream.storage.destination import Destination, sync_directory
-from darkstream.storage.faults import check_room, storage_faults
+from darkstream.storage.faults import check_room, is_full, storage_error, storage_faults
 from darkstream.storage.parts import remove
 
 HOME = b".darkstream-chunks"
@@ -97,9 +98,8 @@ class ChunkStore:
                 made = _read(directory, name, EncodedSoundtrack)
                 if made is None or not fits(made):
                     continue
-                with storage_faults(os.path.dirname(path)):
-                    if _fetch(directory, made.files[0], path, cancel or CancelToken()):
-                        return made
+                if _fetch(directory, made.files[0], path, cancel or CancelToken()):
+                    return made
         return None
 
     def keep(
@@ -275,23 +275,36 @@ def _is_whole(directory: int, chunk: _Made, cancel: CancelToken | None) -> bool:
 
 
 def _fetch(directory: int, file: ChunkFile, path: bytes, cancel: CancelToken) -> bool:
-    """Copy a file out of a directory; whether it is what its record says."""
-    try:
-        source = os.open(file.name, _READ, dir_fd=directory)
-    except OSError:
-        return False
-    try:
-        if not stat.S_ISREG(os.fstat(source).st_mode):
-            return False
-        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    """Copy a file out of a directory; whether it could be read and is what its record says."""
+    with suppress(OSError), _reading(directory, file) as source:
+        try:
+            target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise storage_error(os.path.dirname(path), error) from error
         try:
             copy_range(source, target, cancel)
+        except OSError as error:
+            if is_full(error):
+                raise storage_error(os.path.dirname(path), error, file.size) from error
+            raise
         finally:
             os.close(target)
+        found = content_of(path, cancel)
+        return (found.size, found.blake3) == (file.size, file.blake3)
+    return False
+
+
+@contextmanager
+def _reading(directory: int, file: ChunkFile) -> Iterator[int]:
+    """A descriptor of a regular file as large as its record says. Raises OSError for any other."""
+    source = os.open(file.name, _READ, dir_fd=directory)
+    try:
+        found = os.fstat(source)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != file.size:
+            raise OSError(errno.EINVAL, "it is not what was recorded", file.name)
+        yield source
     finally:
         os.close(source)
-    found = content_of(path, cancel)
-    return (found.size, found.blake3) == (file.size, file.blake3)
 
 
 def _write(directory: int, name: str, data: bytes) -> None:

@@ -35,6 +35,11 @@ def storage_faults(destination: bytes, needed: int | None = None) -> Iterator[No
         raise storage_error(destination, error, needed) from error
 
 
+def is_full(error: OSError) -> bool:
+    """Whether a write failed for want of room."""
+    return error.errno in _FULL
+
+
 def storage_error(destination: bytes, error: OSError, needed: int | None = None) -> StorageError:
     """The one line for a failed write."""
     if error.errno in _FULL:

@@ -13,6 +13,7 @@ from fixtures_planning import LIMITS, Clips, Walked, Walker, fast
 
 from darkstream.errors import IndexDiffers, ProcessFailed, StorageError, StorageFull
 from darkstream.media.chunks import Joint, encode_chunk, join_chunks
+from darkstream.media.command.soundtrack import tracks_alone
 from darkstream.media.decoding import Decoder
 from darkstream.media.encode import encode_rest
 from darkstream.media.soundtrack import encode_soundtrack
@@ -205,6 +206,7 @@ def test_sound_that_is_encoded_beside_is_the_same_to_the_sample(
         made.append(output(walked))
     assert walked.encoded is not None and "beside them" in walked.encoded.log
     whole, parts = made
+    assert times(parts, "video") == times(whole, "video")
     assert sounds(parts) == sounds(whole) != []
     assert samples(walker, parts) == samples(walker, whole)
     assert lengths(parts) == pytest.approx(lengths(whole), abs=0.01)
@@ -412,6 +414,7 @@ def test_encoded_sound_that_does_not_go_in_is_encoded_with_the_rest(
         limits=LIMITS,
     )
     assert "beside them" not in encoded.log
+    assert "its encoded sound did not go in as it was: " in encoded.log
     assert encoded.findings == () and encoded.source[-1].packets > 0
     written = Path(os.fsdecode(encoded.directory)) / os.fsdecode(encoded.main)
     assert times(written, "audio")[-1] > 11.9
@@ -448,24 +451,25 @@ def test_a_film_with_sound_of_every_kind_is_the_same(
     assert samples(walker, output(parts)) == samples(walker, output(whole))
 
 
-def test_tracks_that_are_encoded_copied_and_left_to_the_rest_stay_in_order(
+def test_sound_of_two_codecs_is_partly_left_to_the_rest(
     walker: Walker, clips: Clips, tmp_path: Path
 ) -> None:
-    source = clips.make(
-        "three-sounds.mkv",
-        *(*bars(), *_SURROUND, *_TONE, *_LATE_SOUND, "-map", "0:v", "-map", "1:a", "-map", "2:a"),
-        *("-map", "3:a", *_VIDEO, "-c:a:0", "flac", "-c:a:1", "aac", "-c:a:2", "libvorbis"),
-    )
+    source = clips.make("surround-film.mkv", *SOURCES["surround-film.mkv"])
+    rule = PackageRule(kind="abr", ladder=RUNGS, segment_seconds=Fraction(2))
     made = []
-    for way, seconds in (("whole", None), ("parts", Fraction(6))):
-        preset = wish("web", seconds)
-        walked = walker.walk(source, preset, tmp_path / way)
-        plan = walked.plan
-        assert plan is not None
-        made.append(walked)
+    for way, seconds in (("whole", None), ("parts", Fraction(3))):
+        preset = wish("abr", seconds).model_copy(update={"package": rule})
+        sound = {"beside_codec": "eac3", "copy_codecs": (), "loudness": LoudnessRule(target=-20)}
+        preset = preset.model_copy(update={"audio": preset.audio.model_copy(update=sound)})
+        made.append(walker.walk(source, preset, tmp_path / way))
     whole, parts = made
-    assert parts.encoded is not None and "beside them" in parts.encoded.log
-    assert [track.encoder is None for track in plan.audio] == [False, True, False]
-    for number in range(3):
-        assert sounds(output(parts), number) == sounds(output(whole), number)
+    assert parts.plan is not None and parts.encoded is not None and whole.encoded is not None
+    encoded = [track for track in parts.plan.audio if track.encoder]
+    assert 0 < len(tracks_alone(parts.plan)) < len(encoded)
+    assert "beside them" in parts.encoded.log
+    assert parts.encoded.gains == whole.encoded.gains and all(parts.encoded.gains)
+    for number in range(len(encoded)):
+        heard = [f"audio-{len(RUNGS) + number}.m3u8"]
+        one, other = (output(walked).parent / heard[0] for walked in made)
+        assert one.read_text() == other.read_text()
     assert samples(walker, output(parts)) == samples(walker, output(whole))

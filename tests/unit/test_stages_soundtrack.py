@@ -17,7 +17,7 @@ from fixtures_shared_films import KEY
 from darkstream.errors import Cancelled, IndexDiffers, NodePaused, StorageFull
 from darkstream.library.identity import stat_hint
 from darkstream.media.sandbox import Sandbox
-from darkstream.model.encoded import ChunkFile, EncodedSoundtrack, StreamTally
+from darkstream.model.encoded import ChunkFile, EncodedSoundtrack, Gain, StreamTally
 from darkstream.model.plan import EncodePlan
 from darkstream.model.source import SourceFile
 from darkstream.planning import make_plan, validate
@@ -117,8 +117,9 @@ def test_sound_is_encoded_once_for_all_attempts(film: Film) -> None:
         {"packets": (9, 9)},
         {"sources": ()},
         {"gains": (None,)},
+        {"gains": (Gain(integrated=-9, true_peak=0, gain_db=9),)},
     ],
-    ids=["other", "empty", "more", "unread", "loudness"],
+    ids=["other", "empty", "more", "unread", "loudness", "gain"],
 )
 def test_sound_of_another_plan_is_not_believed(film: Film, unfit: dict[str, object]) -> None:
     work = film.directory / "work"

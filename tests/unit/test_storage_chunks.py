@@ -289,5 +289,23 @@ def test_a_full_work_directory_is_told_when_sound_is_fetched(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(chunks, "copy_range", fill)
-    with pytest.raises(StorageFull):
+    with pytest.raises(StorageFull, match=str(tmp_path)):
         fetch(store, tmp_path / "mine")
+
+
+def test_sound_that_a_dying_disk_does_not_give_is_encoded_anew(
+    store: ChunkStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(chunks, "copy_range", fail)
+    assert fetch(store, tmp_path / "mine") is None
+
+
+def test_a_work_directory_that_is_gone_is_told(store: ChunkStore, tmp_path: Path) -> None:
+    store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
+    with pytest.raises(StorageError, match="gone"):
+        fetch(store, tmp_path / "gone" / "mine")

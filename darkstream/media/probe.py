@@ -25,7 +25,7 @@ from darkstream.model.survey import Hdr10Plus, PictureTimes, Survey
 from darkstream.observe.cancel import CancelToken
 from darkstream.settings import MediaSettings
 
-_FILES_A_CHILD = 200
+_FILES_A_CHILD = 1000
 _MEMORY_BYTES = 4 << 30
 _ANSWER_BYTES = 64 << 20
 _PROGRAM = """
@@ -39,7 +39,7 @@ serve({descriptor}, {pixels})
 class Prober:
     """Looks into files, one at a time; threads may share it, a forked child makes its own.
 
-    The child is started at the first probe, and anew after 200 files or any failure.
+    The child is started at the first probe, and anew after 1000 files or any failure.
     """
 
     def __init__(self, settings: MediaSettings) -> None:

@@ -11,6 +11,7 @@ import pytest
 from fixtures_planning import Clips, Walker
 
 from darkstream.errors import Cancelled, SourceRejected
+from darkstream.media import probe
 from darkstream.media.probe import Prober
 from darkstream.model.survey import StreamPackets
 from darkstream.observe.cancel import CancelToken
@@ -86,3 +87,15 @@ def test_what_is_no_film_is_refused(prober: Prober, tmp_path: Path) -> None:
     text.write_text("nothing to see\n")
     with pytest.raises(SourceRejected, match="it is text"):
         prober.survey(os.fsencode(text))
+
+
+def test_a_child_looks_into_so_many_files_and_another_goes_on(
+    prober: Prober, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_FILES_A_CHILD", 2)
+    path = os.fsencode(_moving(clips, "all.mkv", "null"))
+    pids = []
+    for _ in range(5):
+        assert prober.probe(path).video[0].decoded
+        pids.append(prober.pid)
+    assert [pids.index(pid) for pid in pids] == [0, 0, 2, 2, 4]

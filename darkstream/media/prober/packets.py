@@ -194,7 +194,8 @@ def _is_variable(steps: list[int]) -> bool:
     if len(steps) < 2:
         return False
     usual = median_low(steps)
-    odd = sum(abs(step - usual) > max(1, usual // 8) for step in steps)
+    tolerated = max(1, usual // 8)
+    odd = sum(abs(step - usual) > tolerated for step in steps)
     return odd * _IRREGULAR_SHARE > len(steps)
 
 

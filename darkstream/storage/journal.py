@@ -111,7 +111,8 @@ def locked(directory: int, path: bytes) -> Iterator[None]:
             raise busy
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # nothing was written through it, and it is unlocked all the same
+            os.close(descriptor)
 
 
 def _is_current(descriptor: int, directory: int) -> bool:

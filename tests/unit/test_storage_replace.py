@@ -28,6 +28,7 @@ from darkstream.observe.cancel import CancelToken
 from darkstream.storage import rename
 from darkstream.storage.content import Content, content_of
 from darkstream.storage.exchange import Step
+from darkstream.storage.journal import locked
 from darkstream.storage.quarantine import (
     DIRECTORY,
     check_replaceable,
@@ -558,3 +559,22 @@ def test_a_directory_that_takes_no_changes_is_said_before_the_encode(tmp_path: P
         said = pipe.read().decode()
     os.waitpid(child, 0)
     assert "permission denied" in said and str(case.original.parent) in said
+
+
+def test_a_lock_that_is_closed_with_an_error_is_unlocked_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = os.close
+
+    def fail(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EIO, "Input/output error")
+
+    directory = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with monkeypatch.context() as patched, locked(directory, b"/films"):
+            patched.setattr(os, "close", fail)
+        with locked(directory, b"/films"):
+            pass
+    finally:
+        close(directory)

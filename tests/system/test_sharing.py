@@ -96,7 +96,7 @@ def is_helped(machine: Machine, film: Path, leader: int) -> bool:
 
 def finished(machine: Machine) -> int:
     """Chunks that are finished and kept."""
-    return len(list(machine.out.glob(".darkstream-chunks/*/*.json")))
+    return len(list(machine.out.glob(".darkstream-chunks/*/[0-9]*-*.json")))
 
 
 def wait_shared(machine: Machine, job: int, film: Path) -> int:

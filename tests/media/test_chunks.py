@@ -360,6 +360,20 @@ def test_damaged_sound_is_left_to_the_command_that_tells_of_it(
     assert encode_soundtrack(plan, os.fsencode(tmp_path / "no.mkv"), where, decoder) is None
 
 
+def test_sound_that_grows_without_end_is_left_to_the_command_that_tells_of_it(
+    walker: Walker, clips: Clips, tmp_path: Path
+) -> None:
+    source = clips.make("stereo-sound.mkv", *SOUNDS["stereo-sound.mkv"])
+    plan = _cut(walker, source)
+    script = tmp_path / "ffmpeg"
+    script.write_text("#!/bin/sh\necho total_size=99999999999\necho progress=continue\nsleep 60\n")
+    script.chmod(0o755)
+    able = walker.capabilities.model_copy(update={"ffmpeg": str(script)})
+    where, decoder = tmp_path / "sound", Decoder(able, walker.sandbox, LIMITS)
+    assert encode_soundtrack(plan, os.fsencode(source), os.fsencode(where), decoder) is None
+    assert not where.exists(), "what is written next may need the room"
+
+
 def test_a_work_directory_that_is_full_of_sound_is_told(
     walker: Walker, clips: Clips, tmp_path: Path
 ) -> None:

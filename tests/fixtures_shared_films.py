@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 
+from blake3 import blake3
 from fixtures_catalog import hint, plan_report, start
 from fixtures_server import node_report
 from sqlalchemy import update
@@ -12,6 +14,7 @@ from sqlalchemy import update
 from darkstream.catalog import Catalog
 from darkstream.catalog.schema import jobs
 from darkstream.model.base import ContentId, DispatchId, Fingerprint, NodeName
+from darkstream.model.encoded import ChunkFile, EncodedSoundtrack, StreamTally
 from darkstream.model.film import (
     ChunkClaim,
     ChunkEnd,
@@ -131,3 +134,21 @@ def turn(
     """What the leader is to do."""
     asked = NextChunk(token=held.token, done=tuple(done), missing=tuple(missing))
     return catalog.films.next(held.job, asked)
+
+
+def soundtrack_in(directory: Path, data: bytes = b"sound") -> EncodedSoundtrack:
+    """The finished sound of a film with one track, its file in a directory."""
+    directory.mkdir(exist_ok=True)
+    (directory / "sound.mp4").write_bytes(data)
+    file = ChunkFile(name="sound.mp4", size=len(data), blake3=blake3(data).hexdigest())
+    tally = StreamTally(index=1, kind="audio", packets=9, frames=9, errors=0)
+    return EncodedSoundtrack(
+        files=(file,),
+        tracks=(0,),
+        packets=(9,),
+        sources=(tally,),
+        gains=(),
+        command="ffmpeg",
+        wall_s=1,
+        cpu_s=1,
+    )

@@ -331,15 +331,23 @@ def test_what_fails_otherwise_than_by_its_chunks_keeps_them(
         join_chunks(plan, joints, os.fsencode(tmp_path / "j"), decoder, encoded=4)
 
 
+_FULL = "echo '[error] No space left on device' >&2\nexit 228"
+
+
+def _told_ffmpeg(walker: Walker, directory: Path, does: str) -> Decoder:
+    """A decoder whose ffmpeg does what a script says."""
+    script = directory / "ffmpeg"
+    script.write_text(f"#!/bin/sh\n{does}\n")
+    script.chmod(0o755)
+    able = walker.capabilities.model_copy(update={"ffmpeg": str(script)})
+    return Decoder(able, walker.sandbox, LIMITS)
+
+
 def test_a_full_work_directory_is_told(walker: Walker, clips: Clips, tmp_path: Path) -> None:
     source = clips.make("b-pictures.mp4", *SOURCES["b-pictures.mp4"])
     plan = _cut(walker, source)
     assert plan.chunking is not None
-    script = tmp_path / "ffmpeg"
-    script.write_text("#!/bin/sh\necho '[error] No space left on device' >&2\nexit 228\n")
-    script.chmod(0o755)
-    able = walker.capabilities.model_copy(update={"ffmpeg": str(script)})
-    decoder = Decoder(able, walker.sandbox, LIMITS)
+    decoder = _told_ffmpeg(walker, tmp_path, _FULL)
     where = os.fsencode(tmp_path / "c")
     chunk = plan.chunking.chunks[0]
     with pytest.raises(StorageFull, match="free some, then retry"):
@@ -365,11 +373,8 @@ def test_sound_that_grows_without_end_is_left_to_the_command_that_tells_of_it(
 ) -> None:
     source = clips.make("stereo-sound.mkv", *SOUNDS["stereo-sound.mkv"])
     plan = _cut(walker, source)
-    script = tmp_path / "ffmpeg"
-    script.write_text("#!/bin/sh\necho total_size=99999999999\necho progress=continue\nsleep 60\n")
-    script.chmod(0o755)
-    able = walker.capabilities.model_copy(update={"ffmpeg": str(script)})
-    where, decoder = tmp_path / "sound", Decoder(able, walker.sandbox, LIMITS)
+    grows = "echo total_size=99999999999\necho progress=continue\nsleep 60"
+    where, decoder = tmp_path / "sound", _told_ffmpeg(walker, tmp_path, grows)
     assert encode_soundtrack(plan, os.fsencode(source), os.fsencode(where), decoder) is None
     assert not where.exists(), "what is written next may need the room"
 
@@ -379,16 +384,13 @@ def test_a_work_directory_that_is_full_of_sound_is_told(
 ) -> None:
     source = clips.make("stereo-sound.mkv", *SOUNDS["stereo-sound.mkv"])
     plan = _cut(walker, source)
-    script = tmp_path / "ffmpeg"
-    script.write_text("#!/bin/sh\necho '[error] No space left on device' >&2\nexit 228\n")
-    script.chmod(0o755)
-    able = walker.capabilities.model_copy(update={"ffmpeg": str(script)})
+    decoder = _told_ffmpeg(walker, tmp_path, _FULL)
     with pytest.raises(StorageFull, match="free some, then retry"):
         encode_soundtrack(
             plan,
             os.fsencode(source),
             os.fsencode(tmp_path / "sound"),
-            Decoder(able, walker.sandbox, LIMITS),
+            decoder,
         )
 
 

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blake3 import blake3
 from fixtures_flows import make_attempt
 from fixtures_planning import audio_stream, media_info, proved, video_stream
 from fixtures_server import wait_until
-from fixtures_shared_films import KEY
+from fixtures_shared_films import KEY, soundtrack_in
 
 from darkstream.errors import Cancelled, IndexDiffers, NodePaused, StorageFull
 from darkstream.library.identity import stat_hint
 from darkstream.media.sandbox import Sandbox
-from darkstream.model.encoded import ChunkFile, EncodedSoundtrack, Gain, StreamTally
+from darkstream.model.encoded import EncodedSoundtrack, Gain
 from darkstream.model.plan import EncodePlan
 from darkstream.model.source import SourceFile
 from darkstream.planning import make_plan, validate
@@ -38,20 +37,7 @@ def plan_of(**sound: Any) -> EncodePlan:
 
 
 def encode(_plan: EncodePlan, _source: bytes, work: bytes, _decoder: Any) -> EncodedSoundtrack:
-    directory = Path(work.decode())
-    (directory / "sound.mp4").write_bytes(b"sound")
-    file = ChunkFile(name="sound.mp4", size=5, blake3=blake3(b"sound").hexdigest())
-    tally = StreamTally(index=1, kind="audio", packets=9, frames=9, errors=0)
-    return EncodedSoundtrack(
-        files=(file,),
-        tracks=(0,),
-        packets=(9,),
-        sources=(tally,),
-        gains=(),
-        command="ffmpeg",
-        wall_s=1,
-        cpu_s=1,
-    )
+    return soundtrack_in(Path(work.decode()))
 
 
 class Film:

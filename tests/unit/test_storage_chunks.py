@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
+from fixtures_shared_films import soundtrack_in
 from pydantic import ValidationError
 
 from darkstream.errors import Cancelled, StorageError, StorageFull
@@ -217,30 +218,13 @@ def found_after(store: ChunkStore, tmp_path: Path) -> list[int]:
     return list(found(store))
 
 
-def soundtrack(directory: Path, data: bytes = b"sound") -> EncodedSoundtrack:
-    directory.mkdir(exist_ok=True)
-    (directory / "sound.mp4").write_bytes(data)
-    file = ChunkFile(name="sound.mp4", size=len(data), blake3=blake3(data).hexdigest())
-    tally = StreamTally(index=1, kind="audio", packets=9, frames=9, errors=0)
-    return EncodedSoundtrack(
-        files=(file,),
-        tracks=(0,),
-        packets=(9,),
-        sources=(tally,),
-        gains=(),
-        command="ffmpeg",
-        wall_s=1,
-        cpu_s=1,
-    )
-
-
 def fetch(store: ChunkStore, to: Path, fits: bool = True) -> EncodedSoundtrack | None:
     return store.fetch_soundtrack(os.fsencode(to), lambda _: fits)
 
 
 def test_the_sound_of_a_film_is_kept_beside_its_chunks(store: ChunkStore, tmp_path: Path) -> None:
     assert fetch(store, tmp_path / "mine") is None
-    kept = store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
+    kept = store.keep(os.fsencode(tmp_path / "work"), soundtrack_in(tmp_path / "work"))
     one = keep(store, tmp_path / "work", 1)
     assert fetch(store, tmp_path / "mine") == kept
     assert (tmp_path / "mine").read_bytes() == b"sound"
@@ -252,7 +236,7 @@ def test_the_sound_of_a_film_is_kept_beside_its_chunks(store: ChunkStore, tmp_pa
 
 @pytest.mark.parametrize("harm", ["cut", "gone", "link", "directory", "record"])
 def test_sound_that_is_not_whole_is_none(store: ChunkStore, tmp_path: Path, harm: str) -> None:
-    kept = store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
+    kept = store.keep(os.fsencode(tmp_path / "work"), soundtrack_in(tmp_path / "work"))
     path = Path(os.fsdecode(store.path)) / kept.files[0].name
     if harm == "cut":
         path.write_bytes(b"soun")
@@ -273,39 +257,39 @@ def test_of_two_soundtracks_the_one_that_is_whole_is_taken(
     store: ChunkStore, tmp_path: Path
 ) -> None:
     work = tmp_path / "work"
-    kept = [store.keep(os.fsencode(work), soundtrack(work)) for _ in range(2)]
+    kept = [store.keep(os.fsencode(work), soundtrack_in(work)) for _ in range(2)]
     first = min((one.files[0].name, one) for one in kept)[1]
     (Path(os.fsdecode(store.path)) / first.files[0].name).unlink()
     got = fetch(store, tmp_path / "mine")
     assert got in kept and got != first
 
 
+def break_copies(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(chunks, "copy_range", fail)
+
+
 def test_a_full_work_directory_is_told_when_sound_is_fetched(
     store: ChunkStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
-
-    def fill(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(chunks, "copy_range", fill)
-    with pytest.raises(StorageFull, match=str(tmp_path)):
-        fetch(store, tmp_path / "mine")
+    store.keep(os.fsencode(tmp_path / "work"), soundtrack_in(tmp_path / "work"))
+    (tmp_path / "mine").mkdir()
+    break_copies(monkeypatch, errno.ENOSPC)
+    with pytest.raises(StorageFull, match="/mine"):
+        fetch(store, tmp_path / "mine" / "sound.mp4")
 
 
 def test_sound_that_a_dying_disk_does_not_give_is_encoded_anew(
     store: ChunkStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
-
-    def fail(*_: object) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(chunks, "copy_range", fail)
+    store.keep(os.fsencode(tmp_path / "work"), soundtrack_in(tmp_path / "work"))
+    break_copies(monkeypatch, errno.EIO)
     assert fetch(store, tmp_path / "mine") is None
 
 
 def test_a_work_directory_that_is_gone_is_told(store: ChunkStore, tmp_path: Path) -> None:
-    store.keep(os.fsencode(tmp_path / "work"), soundtrack(tmp_path / "work"))
+    store.keep(os.fsencode(tmp_path / "work"), soundtrack_in(tmp_path / "work"))
     with pytest.raises(StorageError, match="gone"):
         fetch(store, tmp_path / "gone" / "mine")
